@@ -1,0 +1,192 @@
+"""What the parties agree on: one canonical byte string whose digest names the agreement everywhere.
+
+An `Agreement` checks itself when it is made: every name it refers to exists, every list that must not be
+empty is not, identifiers are distinct. Decoding is strict, so two parties that see the same digest see the
+same agreement. It is in force only with all signatures: see `approvals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from protos.formats import limits
+from protos.formats.canonical import (
+    Value,
+    decode_map_untrusted,
+    encode,
+    require_fields,
+    require_int,
+    require_list,
+    require_text,
+)
+from protos.formats.errors import FormatError
+from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
+from protos.formats.participants import Participant, Release
+from protos.formats.query import RUNS_MAX, Query
+from protos.formats.schema import Dataset
+
+LOGGED: Final = frozenset({"nothing", "phases"})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one enclave life may use. The enclave refuses to start a run beyond them."""
+
+    memory_mib: int
+    threads: int
+    max_runs: int
+    """Runs of all queries together."""
+
+    def __post_init__(self) -> None:
+        require_int(self.memory_mib, what="limits: memory_mib", low=64, high=2**22)
+        require_int(self.threads, what="limits: threads", low=1, high=128)
+        require_int(self.max_runs, what="limits: max_runs", low=1, high=RUNS_MAX)
+
+    def to_value(self) -> Value:
+        """The limits as they stand in the agreement."""
+        return {"memory_mib": self.memory_mib, "threads": self.threads, "max_runs": self.max_runs}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """See the module. Times are whole seconds since 1970-01-01T00:00:00Z; `valid_until_s` is exclusive."""
+
+    id: str
+    title: str
+    purpose: str
+    valid_from_s: int
+    valid_until_s: int
+    parties: tuple[Participant, ...]
+    analysts: tuple[Participant, ...]
+    datasets: tuple[Dataset, ...]
+    queries: tuple[Query, ...]
+    releases: tuple[Release, ...]
+    limits: Limits
+    logged: str = "nothing"
+    """What the enclave may write to its console: `nothing`, or the names of the `phases` it enters."""
+
+    def __post_init__(self) -> None:
+        require_slug(self.id, what="agreement id")
+        require_text(self.title, what="title", max_characters=limits.TEXT_MAX_CHARACTERS)
+        require_text(self.purpose, what="purpose", max_characters=limits.TEXT_MAX_CHARACTERS)
+        if self.valid_from_s >= self.valid_until_s:
+            raise FormatError("validity: the agreement ends before it begins")
+        if self.logged not in LOGGED:
+            raise FormatError(f"logged: got {self.logged!r}, expected one of {sorted(LOGGED)}")
+        self._require_counts()
+        self._require_distinct()
+        self._require_references()
+
+    def _require_counts(self) -> None:
+        for what, items, most in (
+            ("parties", self.parties, limits.PARTIES_MAX),
+            ("datasets", self.datasets, limits.DATASETS_MAX),
+            ("queries", self.queries, limits.QUERIES_MAX),
+            ("releases", self.releases, limits.PARTIES_MAX),
+        ):
+            if not 1 <= len(items) <= most:
+                raise FormatError(
+                    f"{what}: got {len(items)}, expected 1 to {most} (empty means nothing is allowed)"
+                )
+
+    def _require_distinct(self) -> None:
+        people = [*self.parties, *self.analysts]
+        _require_distinct("participant id", (person.id for person in people))
+        _require_distinct("signing key", (person.signing_key.hex() for person in people))
+        _require_distinct("dataset id", (dataset.id for dataset in self.datasets))
+        _require_distinct("query id", (query.id for query in self.queries))
+        _require_distinct(
+            "release", (release.pcr0.hex() + release.root_sha256.hex() for release in self.releases)
+        )
+
+    def _require_references(self) -> None:
+        owners = {party.id for party in self.parties}
+        people = owners | {analyst.id for analyst in self.analysts}
+        for dataset in self.datasets:
+            if dataset.owner not in owners:
+                raise FormatError(f"dataset {dataset.id}: owner {dataset.owner!r} is not a party")
+        for query in self.queries:
+            if strangers := sorted({*query.run_by, *query.receivers} - people):
+                raise FormatError(f"query {query.id}: names {strangers}, who are neither party nor analyst")
+
+    def participant(self, participant_id: str) -> Participant:
+        """The party or analyst with this id; KeyError when there is none."""
+        return {person.id: person for person in (*self.parties, *self.analysts)}[participant_id]
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """The dataset with this id; KeyError when there is none."""
+        return {dataset.id: dataset for dataset in self.datasets}[dataset_id]
+
+    def query(self, query_id: str) -> Query:
+        """The query with this id; KeyError when there is none."""
+        return {query.id: query for query in self.queries}[query_id]
+
+    def digest(self) -> bytes:
+        """The 48 bytes that name this agreement."""
+        return agreement_digest(self.encode())
+
+    def encode(self) -> bytes:
+        """Canonical bytes; what `digest` is over."""
+        return encode(
+            {
+                "label": AGREEMENT_LABEL,
+                "id": self.id,
+                "title": self.title,
+                "purpose": self.purpose,
+                "valid_from_s": self.valid_from_s,
+                "valid_until_s": self.valid_until_s,
+                "parties": [item.to_value() for item in self.parties],
+                "analysts": [item.to_value() for item in self.analysts],
+                "datasets": [item.to_value() for item in self.datasets],
+                "queries": [item.to_value() for item in self.queries],
+                "releases": [item.to_value() for item in self.releases],
+                "limits": self.limits.to_value(),
+                "logged": self.logged,
+            }
+        )
+
+    @classmethod
+    def decode_untrusted(cls, data: bytes) -> Agreement:
+        """The agreement that `data` encodes; `FormatError` says what is wrong with it."""
+        fields = decode_map_untrusted(
+            data, label=AGREEMENT_LABEL, keys=_KEYS, max_bytes=limits.AGREEMENT_MAX_BYTES
+        )
+
+        def items(key: str, most: int) -> list[Value]:
+            return require_list(fields[key], what=key, max_items=most)
+
+        bounds = require_fields(
+            fields["limits"], frozenset({"memory_mib", "threads", "max_runs"}), what="limits"
+        )
+        return cls(
+            id=require_slug(fields["id"], what="agreement id"),
+            title=fields["title"],
+            purpose=fields["purpose"],
+            valid_from_s=require_int(fields["valid_from_s"], what="valid_from_s"),
+            valid_until_s=require_int(fields["valid_until_s"], what="valid_until_s"),
+            parties=tuple(map(Participant.from_value_untrusted, items("parties", limits.PARTIES_MAX))),
+            analysts=tuple(map(Participant.from_value_untrusted, items("analysts", limits.PARTIES_MAX))),
+            datasets=tuple(map(Dataset.from_value_untrusted, items("datasets", limits.DATASETS_MAX))),
+            queries=tuple(map(Query.from_value_untrusted, items("queries", limits.QUERIES_MAX))),
+            releases=tuple(map(Release.from_value_untrusted, items("releases", limits.PARTIES_MAX))),
+            limits=Limits(**bounds),
+            logged=require_text(fields["logged"], what="logged", max_characters=limits.NAME_MAX_CHARACTERS),
+        )
+
+
+_KEYS: Final = frozenset(
+    {
+        *("id", "title", "purpose", "valid_from_s", "valid_until_s", "limits", "logged"),
+        *("parties", "analysts", "datasets", "queries", "releases"),
+    }
+)
+
+
+def _require_distinct(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise FormatError(f"{what} {name[:64]!r} stands twice")
+        seen.add(name)

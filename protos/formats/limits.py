@@ -1,0 +1,47 @@
+"""Every bound on foreign input, with its unit, in one place.
+
+All bounds are inclusive: a value equal to the limit is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Attestation (AWS "attestation_process.md"; the NSM driver's response buffer is 0x3000 bytes).
+ATTESTATION_DOCUMENT_MAX_BYTES: Final = 12 * KIB
+NONCE_BYTES: Final = 32
+USER_DATA_EMIT_MAX_BYTES: Final = 512
+USER_DATA_ACCEPT_MAX_BYTES: Final = 1024
+
+# Agreement and approvals.
+AGREEMENT_MAX_BYTES: Final = MIB
+APPROVAL_MAX_BYTES: Final = 4 * KIB
+PARTIES_MAX: Final = 64
+DATASETS_MAX: Final = 64
+COLUMNS_MAX: Final = 2_000
+QUERIES_MAX: Final = 256
+SQL_MAX_CHARACTERS: Final = 20_000
+SQL_MAX_DEPTH: Final = 60
+NAME_MAX_CHARACTERS: Final = 64
+TEXT_MAX_CHARACTERS: Final = 4_000
+
+# Sealed datasets. A chunk travels as one gRPC message and one frame.
+CHUNK_PLAINTEXT_MAX_BYTES: Final = MIB
+AEAD_TAG_BYTES: Final = 16
+CHUNK_CIPHERTEXT_MAX_BYTES: Final = CHUNK_PLAINTEXT_MAX_BYTES + AEAD_TAG_BYTES
+CHUNKS_MAX: Final = 2**24
+SEALED_HEADER_MAX_BYTES: Final = 8 * KIB
+MANIFEST_MAX_BYTES: Final = 4 * KIB
+CELL_MAX_BYTES: Final = 64 * KIB
+
+# Results and receipts.
+RESULT_MAX_BYTES: Final = 32 * MIB
+RECEIPT_MAX_BYTES: Final = 4 * MIB
+RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
+
+# Frames between the coordinator and the enclave.
+FRAME_HEADER_MAX_BYTES: Final = 8 * KIB
+FRAME_BODY_MAX_BYTES: Final = 36 * MIB

@@ -1,0 +1,140 @@
+"""The queries of an agreement and the parameters a run may choose: what may be asked, by whom, for whom.
+
+Pure values that check themselves; what the SQL may contain is decided in the enclave and in the party's
+`agreement check`, not here. Raises `FormatError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from protos.formats import limits
+from protos.formats.canonical import (
+    Value,
+    require_fields,
+    require_int,
+    require_list,
+    require_sorted_texts,
+    require_text,
+)
+from protos.formats.errors import FormatError
+from protos.formats.identifiers import require_slug
+
+ParameterValue: TypeAlias = int | str
+PARAMETERS_MAX: Final = 32
+CHOICES_MAX: Final = 1_000
+RUNS_MAX: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A typed hole in a query: an integer in low..high (inclusive), or one text of `choices`."""
+
+    name: str
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_slug(self.name, what="parameter name")
+        is_range = self.low is not None and self.high is not None
+        if is_range == bool(self.choices) or (self.low is None) != (self.high is None):
+            raise FormatError(f"parameter {self.name}: give either low and high, or choices")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise FormatError(f"parameter {self.name}: low {self.low} is above high {self.high}")
+
+    def require_allowed(self, value: ParameterValue) -> ParameterValue:
+        """`value` if the agreement lets a run choose it."""
+        if self.low is not None and self.high is not None:
+            return require_int(value, what=f"parameter {self.name}", low=self.low, high=self.high)
+        if value not in self.choices:
+            raise FormatError(
+                f"parameter {self.name}: got a value that is not one of its {len(self.choices)} choices"
+            )
+        return value
+
+    def to_value(self) -> Value:
+        """The parameter as it stands in the agreement."""
+        return {"name": self.name, "low": self.low, "high": self.high, "choices": list(self.choices)}
+
+    @classmethod
+    def from_value_untrusted(cls, value: Value) -> Parameter:
+        """Inverse of `to_value`."""
+        fields = require_fields(value, frozenset({"name", "low", "high", "choices"}), what="parameter")
+
+        def bound(key: str) -> int | None:
+            given = fields[key]
+            return None if given is None else require_int(given, what=f"parameter {key}", low=-(2**63))
+
+        return cls(
+            name=require_slug(fields["name"], what="parameter name"),
+            low=bound("low"),
+            high=bound("high"),
+            choices=tuple(require_sorted_texts(fields["choices"], what="choices", max_items=CHOICES_MAX)),
+        )
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query: its SQL, who may ask for a run, who receives the result, and how many runs there may be."""
+
+    id: str
+    sql: str
+    parameters: tuple[Parameter, ...]
+    run_by: tuple[str, ...]
+    receivers: tuple[str, ...]
+    max_runs: int
+    many_to_many: bool = False
+    """Whether a join may match several rows with several rows; unless said, one side must be unique."""
+
+    def __post_init__(self) -> None:
+        require_slug(self.id, what="query id")
+        where = f"query {self.id}"
+        require_text(self.sql, what=f"{where}: sql", max_characters=limits.SQL_MAX_CHARACTERS)
+        if not self.run_by or not self.receivers:
+            raise FormatError(f"{where}: run_by and receivers must each name somebody (empty means nobody)")
+        require_int(self.max_runs, what=f"{where}: max_runs", low=1, high=RUNS_MAX)
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) != len(names) or len(names) > PARAMETERS_MAX:
+            raise FormatError(f"{where}: parameter names must be distinct, at most {PARAMETERS_MAX}")
+
+    def require_parameters(self, given: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
+        """Exactly this query's parameters, each with a value in its agreed range."""
+        expected = {parameter.name: parameter for parameter in self.parameters}
+        if given.keys() != expected.keys():
+            raise FormatError(f"query {self.id}: got parameters {sorted(given)}, expected {sorted(expected)}")
+        return {name: expected[name].require_allowed(value) for name, value in sorted(given.items())}
+
+    def to_value(self) -> Value:
+        """The query as it stands in the agreement."""
+        return {
+            "id": self.id,
+            "sql": self.sql,
+            "parameters": [parameter.to_value() for parameter in self.parameters],
+            "run_by": list(self.run_by),
+            "receivers": list(self.receivers),
+            "max_runs": self.max_runs,
+            "many_to_many": self.many_to_many,
+        }
+
+    @classmethod
+    def from_value_untrusted(cls, value: Value) -> Query:
+        """Inverse of `to_value`."""
+        keys = {"id", "sql", "parameters", "run_by", "receivers", "max_runs", "many_to_many"}
+        fields = require_fields(value, frozenset(keys), what="query")
+        parameters = require_list(fields["parameters"], what="parameters", max_items=PARAMETERS_MAX)
+        if not isinstance(fields["many_to_many"], bool):
+            raise FormatError("query: many_to_many must be true or false")
+        return cls(
+            id=require_slug(fields["id"], what="query id"),
+            sql=require_text(fields["sql"], what="sql", max_characters=limits.SQL_MAX_CHARACTERS),
+            parameters=tuple(Parameter.from_value_untrusted(item) for item in parameters),
+            run_by=tuple(require_sorted_texts(fields["run_by"], what="run_by", max_items=limits.PARTIES_MAX)),
+            receivers=tuple(
+                require_sorted_texts(fields["receivers"], what="receivers", max_items=limits.PARTIES_MAX)
+            ),
+            max_runs=require_int(fields["max_runs"], what="max_runs"),
+            many_to_many=fields["many_to_many"],
+        )

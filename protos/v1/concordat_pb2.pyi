@@ -1,0 +1,258 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
+    JOB_STATE_STARTING: _ClassVar[JobState]
+    JOB_STATE_RUNNING: _ClassVar[JobState]
+    JOB_STATE_FAILED: _ClassVar[JobState]
+    JOB_STATE_LOST: _ClassVar[JobState]
+    JOB_STATE_CLOSED: _ClassVar[JobState]
+
+class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_STATE_UNSPECIFIED: _ClassVar[RunState]
+    RUN_STATE_RUNNING: _ClassVar[RunState]
+    RUN_STATE_RELEASED: _ClassVar[RunState]
+    RUN_STATE_REFUSED: _ClassVar[RunState]
+    RUN_STATE_LOST: _ClassVar[RunState]
+JOB_STATE_UNSPECIFIED: JobState
+JOB_STATE_STARTING: JobState
+JOB_STATE_RUNNING: JobState
+JOB_STATE_FAILED: JobState
+JOB_STATE_LOST: JobState
+JOB_STATE_CLOSED: JobState
+RUN_STATE_UNSPECIFIED: RunState
+RUN_STATE_RUNNING: RunState
+RUN_STATE_RELEASED: RunState
+RUN_STATE_REFUSED: RunState
+RUN_STATE_LOST: RunState
+
+class PutAgreementRequest(_message.Message):
+    __slots__ = ("request_id", "agreement")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    agreement: bytes
+    def __init__(self, request_id: _Optional[str] = ..., agreement: _Optional[bytes] = ...) -> None: ...
+
+class GetAgreementRequest(_message.Message):
+    __slots__ = ("agreement_digest",)
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    agreement_digest: bytes
+    def __init__(self, agreement_digest: _Optional[bytes] = ...) -> None: ...
+
+class AgreementRecord(_message.Message):
+    __slots__ = ("agreement_digest", "agreement", "approvals")
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    agreement_digest: bytes
+    agreement: bytes
+    approvals: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, agreement_digest: _Optional[bytes] = ..., agreement: _Optional[bytes] = ..., approvals: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ListAgreementsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAgreementsResponse(_message.Message):
+    __slots__ = ("agreement_digests",)
+    AGREEMENT_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    agreement_digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, agreement_digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class PutApprovalRequest(_message.Message):
+    __slots__ = ("request_id", "agreement_digest", "approval")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    agreement_digest: bytes
+    approval: bytes
+    def __init__(self, request_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., approval: _Optional[bytes] = ...) -> None: ...
+
+class StartJobRequest(_message.Message):
+    __slots__ = ("request_id", "agreement_digest")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    agreement_digest: bytes
+    def __init__(self, request_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ...) -> None: ...
+
+class GetJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ListJobsRequest(_message.Message):
+    __slots__ = ("agreement_digest",)
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    agreement_digest: bytes
+    def __init__(self, agreement_digest: _Optional[bytes] = ...) -> None: ...
+
+class ListJobsResponse(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[Job]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ...) -> None: ...
+
+class CloseJobRequest(_message.Message):
+    __slots__ = ("request_id", "job_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    job_id: str
+    def __init__(self, request_id: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class Slot(_message.Message):
+    __slots__ = ("dataset", "complete")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    complete: bool
+    def __init__(self, dataset: _Optional[str] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("job_id", "agreement_digest", "state", "phase", "slots", "detail", "launcher")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHER_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    agreement_digest: bytes
+    state: JobState
+    phase: str
+    slots: _containers.RepeatedCompositeFieldContainer[Slot]
+    detail: str
+    launcher: str
+    def __init__(self, job_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[str] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., detail: _Optional[str] = ..., launcher: _Optional[str] = ...) -> None: ...
+
+class AttestRequest(_message.Message):
+    __slots__ = ("job_id", "nonce")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    nonce: bytes
+    def __init__(self, job_id: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+
+class AttestResponse(_message.Message):
+    __slots__ = ("document", "key_bundle")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    KEY_BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    key_bundle: bytes
+    def __init__(self, document: _Optional[bytes] = ..., key_bundle: _Optional[bytes] = ...) -> None: ...
+
+class BeginUploadRequest(_message.Message):
+    __slots__ = ("job_id", "dataset", "upload_id", "signed_header")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_HEADER_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    dataset: str
+    upload_id: bytes
+    signed_header: bytes
+    def __init__(self, job_id: _Optional[str] = ..., dataset: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_header: _Optional[bytes] = ...) -> None: ...
+
+class UploadState(_message.Message):
+    __slots__ = ("next_chunk",)
+    NEXT_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    next_chunk: int
+    def __init__(self, next_chunk: _Optional[int] = ...) -> None: ...
+
+class Chunk(_message.Message):
+    __slots__ = ("job_id", "upload_id", "number", "last", "sealed")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    upload_id: bytes
+    number: int
+    last: bool
+    sealed: bytes
+    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., number: _Optional[int] = ..., last: _Optional[bool] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class ChunkAck(_message.Message):
+    __slots__ = ("next_chunk",)
+    NEXT_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    next_chunk: int
+    def __init__(self, next_chunk: _Optional[int] = ...) -> None: ...
+
+class FinishUploadRequest(_message.Message):
+    __slots__ = ("job_id", "upload_id", "signed_manifest")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    upload_id: bytes
+    signed_manifest: bytes
+    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_manifest: _Optional[bytes] = ...) -> None: ...
+
+class FinishUploadResponse(_message.Message):
+    __slots__ = ("acceptance",)
+    ACCEPTANCE_FIELD_NUMBER: _ClassVar[int]
+    acceptance: bytes
+    def __init__(self, acceptance: _Optional[bytes] = ...) -> None: ...
+
+class RequestRunRequest(_message.Message):
+    __slots__ = ("job_id", "run_id", "signed_request")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    run_id: bytes
+    signed_request: bytes
+    def __init__(self, job_id: _Optional[str] = ..., run_id: _Optional[bytes] = ..., signed_request: _Optional[bytes] = ...) -> None: ...
+
+class Run(_message.Message):
+    __slots__ = ("run_id", "job_id", "state", "refusal")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    run_id: bytes
+    job_id: str
+    state: RunState
+    refusal: str
+    def __init__(self, run_id: _Optional[bytes] = ..., job_id: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class GetRunRequest(_message.Message):
+    __slots__ = ("job_id", "run_id")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    run_id: bytes
+    def __init__(self, job_id: _Optional[str] = ..., run_id: _Optional[bytes] = ...) -> None: ...
+
+class FetchResultRequest(_message.Message):
+    __slots__ = ("job_id", "run_id", "receiver")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIVER_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    run_id: bytes
+    receiver: str
+    def __init__(self, job_id: _Optional[str] = ..., run_id: _Optional[bytes] = ..., receiver: _Optional[str] = ...) -> None: ...
+
+class ResultPart(_message.Message):
+    __slots__ = ("receipt", "sealed")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    receipt: bytes
+    sealed: bytes
+    def __init__(self, receipt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
