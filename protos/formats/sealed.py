@@ -3,9 +3,9 @@
 The party makes a fresh 32-byte key per upload, wraps it with HPKE for the enclave and signs a header that
 names agreement, enclave, party, dataset, schema and upload. Chunks follow the STREAM construction
 (Hoang, Reyhanitabar, Rogaway, Vizár 2015; as in age): AES-256-GCM, nonce = chunk number (11 bytes,
-big-endian) and last flag (1 byte), associated data = the header's digest, chunk number and last flag. Reordering,
-truncation, duplication and splicing from another upload all fail to open. A signed manifest (rows, plaintext
-bytes, chunks, digest over all tags) closes the dataset: without it the dataset does not count.
+big-endian) and last flag (1 byte), associated data = the header's digest, chunk number and last flag.
+Reordering, truncation, duplication and splicing from another upload all fail to open. A signed manifest
+(rows, plaintext bytes, chunks, digest over all tags) closes the dataset: without it it does not count.
 """
 
 from __future__ import annotations
