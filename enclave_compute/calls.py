@@ -1,0 +1,122 @@
+"""One request frame in, one answer frame out: the boundary between the hostile parent and this life.
+
+Every field is checked for type and size here before `Life` sees it. Whatever goes wrong, what leaves is a
+code of the closed list (`disclosure.refusal_of`), never a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from enclave_compute.disclosure import refusal_of
+from enclave_compute.errors import RefusedError
+from enclave_compute.life import Life
+from protos.formats import limits
+from protos.formats.calls import Op, Refusal
+from protos.formats.canonical import Value, encode, require_bytes, require_int
+from protos.formats.frames import Frame
+from protos.formats.identifiers import RUN_ID_BYTES, UPLOAD_ID_BYTES, require_slug
+
+Answer = tuple[dict[str, Value], bytes]
+"""Fields to add to the answer's header, and its body."""
+
+
+def answer_untrusted(life: Life, request: Frame) -> Frame:
+    """The answer to `request`. Never raises: a fault of ours is the code `internal`."""
+    try:
+        op = _op(request.header.get("op"))
+        fields, body = _HANDLERS[op](life, request.header, request.body)
+        return Frame({"id": _id(request), "ok": True, **fields}, body)
+    except Exception as error:
+        header: dict[str, Value] = {"id": _id(request), "error": str(refusal_of(error))}
+        if isinstance(error, RefusedError) and error.next_chunk is not None:
+            header["next"] = error.next_chunk
+        return Frame(header)
+
+
+def _op(value: Value) -> Op:
+    try:
+        return Op(value)
+    except ValueError as error:
+        raise RefusedError(Refusal.MALFORMED, "no such op") from error
+
+
+def _id(request: Frame) -> int:
+    value = request.header.get("id")
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _status(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
+    slots = [{"dataset": name, "complete": complete} for name, complete in life.slots().items()]
+    return {"phase": str(life.phase), "slots": slots}, b""
+
+
+def _bind(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    life.bind(body)
+    return {"phase": str(life.phase)}, b""
+
+
+def _attest(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
+    nonce = require_bytes(header.get("nonce"), what="nonce", length=limits.NONCE_BYTES)
+    document, key_bundle = life.attest(nonce)
+    return {}, encode({"document": document, "key_bundle": key_bundle})
+
+
+def _begin(life: Life, header: dict[str, Value], body: bytes) -> Answer:
+    dataset = require_slug(header.get("dataset"), what="dataset")
+    return {"next": life.begin(dataset, _upload(header), body)}, b""
+
+
+def _chunk(life: Life, header: dict[str, Value], body: bytes) -> Answer:
+    number = require_int(header.get("number"), what="number", high=limits.CHUNKS_MAX)
+    if type(last := header.get("last")) is not bool:
+        raise RefusedError(Refusal.MALFORMED, "last is true or false")
+    return {"next": life.chunk(_upload(header), body, number=number, last=last)}, b""
+
+
+def _finish(life: Life, header: dict[str, Value], body: bytes) -> Answer:
+    return {}, life.finish(_upload(header), body)
+
+
+def _run(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    return {"receivers": sorted(life.run(body).sealed_results)}, b""
+
+
+def _result(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
+    receiver = require_slug(header.get("receiver"), what="receiver")
+    sealed_results = life.released(Op.RESULT, _run_id(header)).sealed_results
+    if receiver not in sealed_results:
+        raise RefusedError(Refusal.UNKNOWN, "not a receiver of this run")
+    return {}, sealed_results[receiver]
+
+
+def _receipt(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
+    return {}, life.released(Op.RECEIPT, _run_id(header)).receipt
+
+
+def _close(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
+    life.close()
+    return {"phase": str(life.phase)}, b""
+
+
+def _upload(header: dict[str, Value]) -> bytes:
+    return require_bytes(header.get("upload"), what="upload", length=UPLOAD_ID_BYTES)
+
+
+def _run_id(header: dict[str, Value]) -> bytes:
+    return require_bytes(header.get("run"), what="run", length=RUN_ID_BYTES)
+
+
+_HANDLERS: Final[dict[Op, Callable[[Life, dict[str, Value], bytes], Answer]]] = {
+    Op.STATUS: _status,
+    Op.BIND: _bind,
+    Op.ATTEST: _attest,
+    Op.BEGIN: _begin,
+    Op.CHUNK: _chunk,
+    Op.FINISH: _finish,
+    Op.RUN: _run,
+    Op.RESULT: _result,
+    Op.RECEIPT: _receipt,
+    Op.CLOSE: _close,
+}

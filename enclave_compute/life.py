@@ -1,0 +1,168 @@
+"""One enclave life: the state behind the calls, and which phase it is in.
+
+The parent is the only peer and fully hostile; every argument here is its word. `Life` asks the phase table
+before anything else, and leaves the checking of what parties signed to `binding`, `slot` and `runs`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+
+from enclave_compute.binding import BindRequest, Bound, bind
+from enclave_compute.clock import NsmClock
+from enclave_compute.engine import Engine
+from enclave_compute.errors import RefusedError
+from enclave_compute.keys import EnclaveKeys
+from enclave_compute.ledger import Release
+from enclave_compute.nsm import Nsm
+from enclave_compute.phases import Phase, require_allowed
+from enclave_compute.runs import Runs
+from enclave_compute.slot import Slot
+from protos.formats.binding import attestation_user_data
+from protos.formats.calls import Op, Refusal
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What exists from binding on, made together or not at all."""
+
+    bound: Bound
+    keys: EnclaveKeys
+    slots: dict[str, Slot]
+    runs: Runs
+
+
+class Life:
+    """The calls of an enclave, each checked against its phase. Safe to call from several threads."""
+
+    def __init__(self, nsm: Nsm) -> None:
+        self._nsm = nsm
+        self._clock = NsmClock(nsm)
+        self._binding = threading.Lock()
+        self._running = threading.Lock()
+        self._is_running = False
+        self._has_released = False
+        self._closed = False
+        self._state: _Bound | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Derived from what has happened: there is no second place that could say otherwise."""
+        if self._closed:
+            return Phase.CLOSED
+        if self._state is None:
+            return Phase.EMPTY
+        if self._is_running:
+            return Phase.RUNNING
+        if self._has_released:
+            return Phase.RELEASED
+        slots = self._state.slots.values()
+        if all(slot.accepted for slot in slots):
+            return Phase.READY
+        return Phase.COLLECTING if any(slot.begun for slot in slots) else Phase.BOUND
+
+    def slots(self) -> dict[str, bool]:
+        """Dataset id → whether it has been accepted."""
+        state = self._state
+        return (
+            {} if state is None else {name: slot.accepted is not None for name, slot in state.slots.items()}
+        )
+
+    def bind(self, body: bytes) -> None:
+        """Bind for life. Binding again to the same agreement is answered and changes nothing."""
+        request = BindRequest.decode_untrusted(body)
+        with self._binding:
+            require_allowed(Op.BIND, self.phase)
+            if self._state is not None:
+                if self._state.bound.agreement_bytes != request.agreement:
+                    raise RefusedError(Refusal.ALREADY_BOUND, "bound for life to another agreement")
+                return
+            self._state = self._make(bind(request, nsm=self._nsm, clock=self._clock))
+        self._log_phase()
+
+    def attest(self, nonce: bytes) -> tuple[bytes, bytes]:
+        """(document, key bundle): a fresh document for the caller's nonce, over this life's keys."""
+        state = self._require(Op.ATTEST)
+        user_data = attestation_user_data(state.bound.digest, state.keys.bundle, state.keys.enclave_id)
+        return self._nsm.attest(user_data=user_data, nonce=nonce), state.keys.bundle
+
+    def begin(self, dataset: str, upload_id: bytes, signed_header: bytes) -> int:
+        """Start or resume an upload; the next chunk's number."""
+        slot = self._require(Op.BEGIN).slots.get(dataset)
+        if slot is None:
+            raise RefusedError(Refusal.UNKNOWN, "no such dataset in the agreement")
+        next_chunk = slot.begin(signed_header)
+        if not slot.holds(upload_id):
+            raise RefusedError(Refusal.WRONG_PLACE, "the header names another upload")
+        self._log_phase()
+        return next_chunk
+
+    def chunk(self, upload_id: bytes, sealed_chunk: bytes, *, number: int, last: bool) -> int:
+        """Take one chunk; the next one's number."""
+        return self._slot(Op.CHUNK, upload_id).chunk(sealed_chunk, number=number, last=last)
+
+    def finish(self, upload_id: bytes, signed_manifest: bytes) -> bytes:
+        """Close an upload; the signed acceptance."""
+        acceptance = self._slot(Op.FINISH, upload_id).finish(signed_manifest)
+        self._log_phase()
+        return acceptance
+
+    def run(self, signed_request: bytes) -> Release:
+        """Carry out a run, one at a time."""
+        with self._running:
+            state = self._require(Op.RUN)
+            used = tuple(slot.accepted for slot in state.slots.values() if slot.accepted)
+            self._is_running = True
+            try:
+                release = state.runs.run(signed_request, used)
+                self._has_released = True
+            finally:
+                self._is_running = False
+        self._log_phase()
+        return release
+
+    def released(self, op: Op, run_id: bytes) -> Release:
+        """What a finished run released."""
+        return self._require(op).runs.released(run_id)
+
+    def close(self) -> None:
+        """End this life; the keys go with it."""
+        self._closed = True
+        self._state = None
+
+    def _make(self, bound: Bound) -> _Bound:
+        keys = EnclaveKeys.make(self._nsm)
+        agreement = bound.agreement
+        engine = Engine(agreement.limits.memory_mib, agreement.limits.threads)
+        slots = {}
+        for dataset in agreement.datasets:
+            engine.create(dataset)
+            slots[dataset.id] = Slot(
+                dataset,
+                agreement.participant(dataset.owner),
+                agreement_digest=bound.digest,
+                keys=keys,
+                engine=engine,
+            )
+        runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock)
+        return _Bound(bound, keys, slots, runs)
+
+    def _require(self, op: Op) -> _Bound:
+        require_allowed(op, self.phase)
+        state = self._state
+        if state is None:
+            raise RefusedError(Refusal.WRONG_PHASE, f"{op} before bind")
+        return state
+
+    def _slot(self, op: Op, upload_id: bytes) -> Slot:
+        for slot in self._require(op).slots.values():
+            if slot.holds(upload_id):
+                return slot
+        raise RefusedError(Refusal.UNKNOWN, "no such upload")
+
+    def _log_phase(self) -> None:
+        state = self._state
+        if state is not None and state.bound.agreement.logged == "phases":
+            sys.stderr.write(f"phase {self.phase}\n")

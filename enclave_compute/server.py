@@ -1,0 +1,124 @@
+"""Frames in and out: accepts the parent's connections and answers them, whatever they send.
+
+The parent is the only peer and fully hostile. Bounds: `CONNECTIONS_MAX` at once; a frame that has begun must
+be complete within `FRAME_DEADLINE_S`, so a slow sender cannot hold a thread; lengths are checked before
+anything is allocated. A connection that breaks a rule is closed; the process goes on. The enclave ends when
+it is told to, or after `IDLE_LIMIT_S` without any connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from typing import Final
+
+from enclave_compute.calls import answer_untrusted
+from enclave_compute.life import Life
+from enclave_compute.phases import Phase
+from protos.formats.errors import FormatError
+from protos.formats.frames import Frame, read_frame_untrusted
+from protos.formats.limits import KIB
+
+CONNECTIONS_MAX: Final = 16
+FRAME_DEADLINE_S: Final = 30
+IDLE_LIMIT_S: Final = 900.0
+WRITE_BYTES: Final = 64 * KIB
+"""Writes to vsock: 32 to 128 KiB is fastest on all instances measured, above 1 MiB some collapse."""
+_POLL_S: Final = 1.0
+
+
+class PeerGoneError(Exception):
+    """The connection ended or ran into its deadline; there is nobody to tell."""
+
+
+class Server:
+    """Serves one life on one listening stream socket."""
+
+    def __init__(
+        self, life: Life, listener: socket.socket, *, parent_cid: int, idle_limit_s: float = IDLE_LIMIT_S
+    ):
+        """`parent_cid`: the only context id served on a vsock listener (3 on AWS); others are closed."""
+        self._life = life
+        self._listener = listener
+        self._parent_cid = parent_cid
+        self._idle_limit_s = idle_limit_s
+        self._threads = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._open = 0
+        self._last_seen_s = time.monotonic()
+        self._lock = threading.Lock()
+
+    def serve(self) -> None:
+        """Until closed or idle for too long."""
+        self._listener.settimeout(_POLL_S)
+        while self._life.phase is not Phase.CLOSED and not self._is_idle():
+            try:
+                connection, peer = self._listener.accept()
+            except TimeoutError:
+                continue
+            if not self._is_parent(connection, peer) or not self._threads.acquire(blocking=False):
+                connection.close()
+                continue
+            self._count(1)
+            threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
+
+    def _serve_connection(self, connection: socket.socket) -> None:
+        try:
+            with connection, contextlib.suppress(PeerGoneError, FormatError, OSError):
+                while self._life.phase is not Phase.CLOSED:
+                    self._serve_frame(connection)
+        finally:
+            self._count(-1)
+            self._threads.release()
+
+    def _serve_frame(self, connection: socket.socket) -> None:
+        _wait_for_data(connection)
+        request = read_frame_untrusted(lambda n_bytes: _read_exactly(connection, n_bytes))
+        _write(connection, answer_untrusted(self._life, request))
+
+    def _is_parent(self, connection: socket.socket, peer: object) -> bool:
+        # Any process on the parent can connect, so this proves nothing about who it is; it keeps others out.
+        if connection.family != getattr(socket, "AF_VSOCK", None):
+            return True
+        return isinstance(peer, tuple) and peer[0] == self._parent_cid
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._open += change
+            self._last_seen_s = time.monotonic()
+
+    def _is_idle(self) -> bool:
+        with self._lock:
+            return self._open == 0 and time.monotonic() - self._last_seen_s > self._idle_limit_s
+
+
+def _wait_for_data(connection: socket.socket) -> None:
+    """Blocks until the next frame begins; an open connection may be quiet for as long as it likes."""
+    _set_deadline(connection, 0)
+    if not connection.recv(1, socket.MSG_PEEK):
+        raise PeerGoneError
+    _set_deadline(connection, FRAME_DEADLINE_S)
+
+
+def _read_exactly(connection: socket.socket, n_bytes: int) -> bytes:
+    # One allocation and no copy: the kernel fills the whole buffer or reports that it could not in time.
+    data = connection.recv(n_bytes, socket.MSG_WAITALL)
+    if len(data) != n_bytes:
+        raise PeerGoneError
+    return data
+
+
+def _write(connection: socket.socket, frame: Frame) -> None:
+    connection.sendall(frame.prefix())
+    body = memoryview(frame.body)
+    for start in range(0, len(body), WRITE_BYTES):
+        connection.sendall(body[start : start + WRITE_BYTES])
+
+
+def _set_deadline(connection: socket.socket, seconds: int) -> None:
+    # The kernel's own timeouts: Python's would make the socket non-blocking, and MSG_WAITALL
+    # would return early.
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
