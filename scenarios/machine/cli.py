@@ -1,0 +1,90 @@
+"""`concordat simulator`: what the SIMULATED machine would measure, and the root its documents end at."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scenarios.machine.measure import measure
+from scenarios.machine.pki import fingerprint, load_or_create_root, root_path
+
+_RELEASE_NAME = "simulated-local"
+_NOTICE = "SIMULATED: for this computer alone; whoever owns it can read the enclave's memory"
+
+
+def default_state() -> Path:
+    """`$CONCORDAT_HOME/simulator`, or `~/.concordat/simulator`."""
+    home = os.environ.get("CONCORDAT_HOME")
+    return (Path(home) if home else Path.home() / ".concordat") / "simulator"
+
+
+def default_source() -> Path:
+    """The folder that holds the packages this one was imported from."""
+    return Path(__file__).resolve().parents[2]
+
+
+_state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=default_state,
+    show_default="$CONCORDAT_HOME/simulator",
+    help="Folder of the simulator's root and images.",
+)
+
+
+@click.group("simulator")
+def group() -> None:
+    """The SIMULATED Nitro machine: for trying things out without AWS."""
+
+
+@group.command("measure")
+@_state_option
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=default_source,
+    show_default="the installed packages",
+    help="Folder that holds enclave_compute and protos.",
+)
+@click.option("--name", default=_RELEASE_NAME, show_default=True, help="What to call the release.")
+@click.option("--json", "form", flag_value="json", help="As JSON, with the path of the root.")
+@click.option("--toml", "form", flag_value="toml", help="As a [[releases]] entry for an agreement.")
+def measure_command(state: Path, source: Path, name: str, form: str | None) -> None:
+    """Show the release that the enclave's files here amount to."""
+    release = release_of(state, source, name)
+    if form == "json":
+        shown = {**release, "root_pem": str(root_path(state)), "simulated": True}
+        click.echo(json.dumps(shown, indent=2))
+    elif form == "toml":
+        click.echo(f"# {_NOTICE}\n{release_toml(release)}", nl=False)
+    else:
+        click.echo(_NOTICE)
+        for key, value in {**release, "root_pem": root_path(state)}.items():
+            click.echo(f"{key:12} {value}")
+
+
+@group.command("root")
+@_state_option
+@click.option("--pem", is_flag=True, help="The certificate itself instead of its path.")
+def root_command(state: Path, pem: bool) -> None:
+    """Show where the simulator's root certificate is; made on first use."""
+    load_or_create_root(state)
+    path = root_path(state)
+    click.echo(path.read_text() if pem else str(path), nl=not pem)
+
+
+def release_of(state: Path, source: Path, name: str) -> dict[str, str]:
+    """Name, pcr0, pcr1, pcr2 and root_sha256 as an agreement names them, in lower-case hex."""
+    root = load_or_create_root(state)
+    measured = {key: value.hex() for key, value in vars(measure(source)).items()}
+    return {"name": name, **measured, "root_sha256": fingerprint(root.certificate).hex()}
+
+
+def release_toml(release: dict[str, Any]) -> str:
+    """`release` as an entry of an agreement's `releases`; a JSON string is a TOML string as well."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in release.items()]
+    return "\n".join(["[[releases]]", *lines, ""])

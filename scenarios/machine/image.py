@@ -1,0 +1,92 @@
+"""Which files are the SIMULATED enclave's image, and where they come from.
+
+Two parts, as an enclave image file has: `boot`, what runs before the enclave's own code and confines it
+(`scenarios.machine.boot`), and `app`, which is exactly `enclave_compute`, `protos` without its gRPC service,
+and the installed distributions that these need. Code and its metadata only: no byte-code, no tests, no
+documentation.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from scenarios.machine.errors import ImageError
+
+BOOT: Final = "boot"
+APP: Final = "app"
+DISTRIBUTIONS: Final = ("cbor2", "cffi", "cryptography", "duckdb", "nanoarrow", "sqlglot")
+"""What the enclave imports, each with what it imports itself (cffi is cryptography's)."""
+_OWN_FOLDERS: Final = ("enclave_compute", "protos")
+_NOT_OWN: Final = frozenset({"protos/v1", "enclave_compute/image"})
+"""The gRPC service, which ends at the coordinator, and how a real image is built."""
+_OWN_SUFFIXES: Final = frozenset({".py", ".typed"})
+_CODE_SUFFIXES: Final = frozenset({".py", ".so"})
+_METADATA: Final = "METADATA"
+"""duckdb asks for its own version at import, and importlib finds it there."""
+_NOT_CODE: Final = frozenset({"tests", "testing", "experimental", "__pycache__"})
+
+
+@dataclass(frozen=True, order=True)
+class ImageFile:
+    """One file: where it will lie in the image (posix, below `boot` or `app`) and where it is now."""
+
+    path: str
+    source: Path
+
+
+def app_files(source_root: Path) -> list[ImageFile]:
+    """The application part, sorted by path. Raises `ImageError`."""
+    files = [*_own_files(source_root)]
+    for distribution in DISTRIBUTIONS:
+        files.extend(_distribution_files(distribution))
+    return sorted(files)
+
+
+def boot_files() -> list[ImageFile]:
+    """The boot part, sorted by path."""
+    folder = Path(__file__).parent / BOOT
+    return sorted(ImageFile(f"{BOOT}/{path.name}", path) for path in folder.glob("*.py"))
+
+
+def staged_files(image: Path, part: str) -> list[ImageFile]:
+    """Whatever lies below `part` in a staged image, sorted by path."""
+    found = (path for path in (image / part).rglob("*") if not path.is_dir())
+    return sorted(ImageFile(path.relative_to(image).as_posix(), path) for path in found)
+
+
+def _own_files(source_root: Path) -> Iterator[ImageFile]:
+    if not (source_root / "enclave_compute" / "__main__.py").is_file():
+        raise ImageError(
+            f"{source_root} has no enclave_compute/__main__.py",
+            hint="give the folder that holds the packages",
+        )
+    for path in (path for folder in _OWN_FOLDERS for path in (source_root / folder).rglob("*")):
+        relative = path.relative_to(source_root)
+        parents = {parent.as_posix() for parent in relative.parents}
+        if path.suffix in _OWN_SUFFIXES and path.is_file() and not _NOT_OWN & parents:
+            yield ImageFile(f"{APP}/{relative.as_posix()}", path)
+
+
+def _distribution_files(name: str) -> Iterator[ImageFile]:
+    try:
+        listed = importlib.metadata.files(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImageError(
+            f"{name} is not installed",
+            hint="install the enclave's packages: pip install 'concordat[enclave]'",
+        ) from error
+    if not listed:
+        raise ImageError(f"{name}: its installation has no list of files", hint="install it again with pip")
+    for entry in listed:
+        path = PurePosixPath(entry)
+        if _belongs(path):
+            yield ImageFile(f"{APP}/{path.as_posix()}", Path(str(entry.locate())))
+
+
+def _belongs(path: PurePosixPath) -> bool:
+    inside = ".." not in path.parts and not _NOT_CODE & set(path.parts)
+    return inside and (path.suffix in _CODE_SUFFIXES or path.name == _METADATA)
