@@ -1,0 +1,130 @@
+"""The one door through which anything computed from data leaves: a result that may be seen, or a code.
+
+Works on what the engine computed for a plan. A row leaves when behind it there are at least as many distinct
+privacy units of *every* dataset as the strictest owner asks for, counted in hidden columns that no query can
+name; a single value leaves when as many stand behind the rows that take part in it. What is held back is
+reported, rounded up to a power of ten. Rows come in one order that follows from their content. As an error,
+a code of the closed list leaves and nothing else.
+
+Follows `protos/README.md`, "Disclosure".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from enclave_compute.engine import Computed, Engine
+from enclave_compute.errors import RefusedError
+from enclave_compute.table import columns_sql, write_table
+from protos.formats import limits
+from protos.formats.calls import Refusal
+from protos.formats.errors import FormatError, LimitExceededError, SealError, SignatureError
+from protos.formats.query import ParameterValue
+from protos.formats.receipt import Suppression
+from protos.plan import Output, Plan, QueryRefusedError
+from protos.plan.expressions import Aggregate
+from protos.plan.sql import quoted, support_column, units_column
+
+_REFUSALS: Final[tuple[tuple[type[Exception], Refusal], ...]] = (
+    (QueryRefusedError, Refusal.QUERY_REFUSED),
+    (LimitExceededError, Refusal.OVER_LIMIT),
+    (FormatError, Refusal.MALFORMED),
+    (SignatureError, Refusal.BAD_SIGNATURE),
+    (SealError, Refusal.DOES_NOT_OPEN),
+    (MemoryError, Refusal.OUT_OF_RESOURCES),
+)
+
+
+@dataclass(frozen=True)
+class Released:
+    """What may leave of one run."""
+
+    table_ipc: bytes
+    """An Arrow IPC stream: one schema, one record batch."""
+    suppressed: tuple[Suppression, ...]
+    rows: int
+
+
+def release(engine: Engine, plan: Plan, parameters: Mapping[str, ParameterValue]) -> Released:
+    """Compute `plan` and let out what its thresholds allow. Raises `RefusedError`."""
+    with engine.execute(plan, parameters) as computed:
+        suppressed = _suppressed(plan, computed)
+        (rows,) = computed.numbers([f"COUNT(*) FILTER (WHERE {_row_condition(plan)})"])
+        # Every value takes a byte at least: what cannot fit is not even fetched.
+        if rows * len(plan.outputs) > limits.RESULT_MAX_BYTES:
+            raise _too_large()
+        table = write_table(plan.outputs, computed.stream(_released_select(plan)))
+    if len(table) > limits.RESULT_MAX_BYTES:
+        raise _too_large()
+    return Released(table, suppressed, rows)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """All that may be said about `error` outside: one code, the same whatever the data was."""
+    if isinstance(error, RefusedError):
+        return error.refusal
+    for kind, refusal in _REFUSALS:
+        if isinstance(error, kind):
+            return refusal
+    return Refusal.INTERNAL
+
+
+def _row_condition(plan: Plan) -> str:
+    return " AND ".join(
+        f"{quoted(units_column(index))} >= {threshold.required_units}"
+        for index, threshold in enumerate(plan.thresholds)
+    )
+
+
+def _released_select(plan: Plan) -> str:
+    """The visible columns of the rows that may leave, in the order of all their values."""
+    values = ", ".join(f"{_value(plan, output)} AS {quoted(output.name)}" for output in plan.outputs)
+    order = ", ".join(f"{quoted(output.name)} ASC NULLS LAST" for output in plan.outputs)
+    visible = f"SELECT {values} FROM {{rows}} WHERE {_row_condition(plan)}"  # noqa: S608
+    return f"SELECT {columns_sql(plan.outputs)} FROM ({visible}) ORDER BY {order}"  # noqa: S608
+
+
+def _value(plan: Plan, output: Output) -> str:
+    name = quoted(output.name)
+    expression = output.expression
+    if expression.type.kind == "hex128":
+        name = f"replace(CAST({name} AS VARCHAR), '-', '')"
+    if not isinstance(expression, Aggregate) or expression.support is None:
+        return name
+    enough = _support_condition(plan, plan.supports.index(expression.support))
+    return f"CASE WHEN {enough} THEN {name} END"
+
+
+def _support_condition(plan: Plan, support: int) -> str:
+    return " AND ".join(
+        f"{quoted(support_column(support, index))} >= {threshold.required_units}"
+        for index, threshold in enumerate(plan.thresholds)
+    )
+
+
+def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
+    """How many groups each threshold held back, then how many released groups lost a value."""
+    counts = [
+        f"COUNT(*) FILTER (WHERE {quoted(units_column(index))} < {threshold.required_units})"
+        for index, threshold in enumerate(plan.thresholds)
+    ]
+    rules = [threshold.rule for threshold in plan.thresholds]
+    if plan.supports:
+        supported = " AND ".join(_support_condition(plan, index) for index in range(len(plan.supports)))
+        counts.append(f"COUNT(*) FILTER (WHERE {_row_condition(plan)} AND NOT ({supported}))")
+        rules.append(
+            f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it"
+        )
+    numbers = computed.numbers(counts)
+    return tuple(Suppression(rule, _bucket(number)) for rule, number in zip(rules, numbers, strict=True))
+
+
+def _bucket(count: int) -> int:
+    """`count` rounded up to 10, 100, 1000, …; 0 stays 0."""
+    return 0 if count == 0 else 10 ** max(1, len(str(count - 1)))
+
+
+def _too_large() -> RefusedError:
+    return RefusedError(Refusal.OVER_LIMIT, f"a result of more than {limits.RESULT_MAX_BYTES} bytes")

@@ -1,0 +1,170 @@
+"""Holds the datasets in memory and computes what a plan says; DuckDB, with every door of it locked.
+
+Reads chunks that parties made and plans that `protos.plan` compiled; no text from outside is ever part of a
+statement. The engine is locked before the first foreign byte comes: no files, no network, no extensions, no
+Python variables, no change of configuration. Whatever goes wrong inside, what comes out is a `RefusedError`
+without a value in it. What it computes goes to `disclosure` and nowhere else.
+
+Equal inputs give equal answers, with any number of threads and in any order of rows: sums are exact.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final
+
+import duckdb
+
+from enclave_compute.columnar import decode_chunk_untrusted, insert_expression
+from enclave_compute.errors import RefusedError
+from protos.formats.calls import Refusal
+from protos.formats.query import ParameterValue
+from protos.formats.schema import Column, Dataset
+from protos.plan import Plan
+from protos.plan.sql import aggregate_statement, quoted
+from protos.plan.values import column_type
+
+_BEFORE_FIRST_STATEMENT: Final = {
+    "allow_community_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+# The order matters: some settings cannot be made any more once external access is off, and none at the end.
+_LOCKS: Final = (
+    "SET temp_directory = ''",
+    "SET max_temp_directory_size = '0KB'",
+    "SET disabled_filesystems = 'LocalFileSystem'",
+    "SET preserve_insertion_order = false",
+    "SET default_collation = ''",
+    "SET TimeZone = 'UTC'",
+    "SET python_enable_replacements = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+_CHUNK: Final = "_chunk"
+_COMPUTED: Final = "_computed"
+
+
+@dataclass
+class _Table:
+    dataset: Dataset
+    connection: duckdb.DuckDBPyConnection
+    insert: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Engine:
+    """All datasets of one enclave life. Different datasets may be appended to at the same time."""
+
+    def __init__(self, memory_mib: int, threads: int) -> None:
+        self._connection = duckdb.connect(":memory:", config=dict(_BEFORE_FIRST_STATEMENT))
+        self._connection.execute(f"SET memory_limit = '{memory_mib}MiB'")
+        self._connection.execute(f"SET threads = {threads}")
+        for statement in _LOCKS:
+            self._connection.execute(statement)
+        self._tables: dict[str, _Table] = {}
+
+    def create(self, dataset: Dataset) -> None:
+        """Make room for `dataset`, which must not be there."""
+        columns = ", ".join(map(_column_definition, dataset.columns))
+        values = ", ".join(map(insert_expression, dataset.columns))
+        connection = self._connection.cursor()
+        with _refusing():
+            connection.execute(f"CREATE TABLE {quoted(dataset.id)} ({columns})")
+        insert = f"INSERT INTO {quoted(dataset.id)} SELECT {values} FROM {_CHUNK}"  # noqa: S608
+        self._tables[dataset.id] = _Table(dataset, connection, insert)
+
+    def append_untrusted(self, dataset_id: str, chunk: bytes) -> int:
+        """Add all rows of a chunk, or none; how many there were. Raises `RefusedError`."""
+        table = self._tables[dataset_id]
+        decoded = decode_chunk_untrusted(table.dataset, chunk)
+        with table.lock, _refusing(Refusal.SCHEMA_MISMATCH):
+            table.connection.register(_CHUNK, decoded)
+            try:
+                table.connection.execute(table.insert)
+            finally:
+                table.connection.unregister(_CHUNK)
+        return decoded.rows
+
+    def finish(self, dataset_id: str) -> int:
+        """The rows of a complete dataset. Raises `RefusedError` when its `unique` columns repeat."""
+        table = self._tables[dataset_id]
+        name = quoted(dataset_id)
+        with table.lock, _refusing():
+            if table.dataset.unique:
+                key = ", ".join(map(quoted, table.dataset.unique))
+                repeated = f"SELECT 1 FROM {name} GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"  # noqa: S608
+                if table.connection.execute(repeated).fetchall():
+                    raise RefusedError(Refusal.SCHEMA_MISMATCH, f"{dataset_id}: a unique key stands twice")
+            return _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
+
+    def drop(self, dataset_id: str) -> None:
+        """Forget a dataset, so that it can be sent again."""
+        table = self._tables.pop(dataset_id)
+        with table.lock, _refusing():
+            table.connection.execute(f"DROP TABLE {quoted(dataset_id)}")
+            table.connection.close()
+
+    def execute(self, plan: Plan, parameters: Mapping[str, ParameterValue]) -> Computed:
+        """Compute `plan`. Raises `RefusedError`; close what comes back."""
+        connection = self._connection.cursor()
+        try:
+            with _refusing():
+                statement = f"CREATE TEMP TABLE {_COMPUTED} AS {aggregate_statement(plan)}"
+                connection.execute(statement, dict(parameters))
+        except RefusedError:
+            connection.close()
+            raise
+        return Computed(connection)
+
+
+class Computed:
+    """The rows that a plan gave, hidden columns and all. Only `disclosure` may look at them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Computed:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.execute(f"DROP TABLE {_COMPUTED}")
+        self._connection.close()
+
+    def numbers(self, expressions: list[str]) -> tuple[int, ...]:
+        """One row of whole numbers: each of `expressions` aggregated over all rows."""
+        with _refusing():
+            select = f"SELECT {', '.join(expressions)} FROM {_COMPUTED}"  # noqa: S608
+            (row,) = self._connection.execute(select).fetchall()
+        return tuple(int(number) for number in row)
+
+    def stream(self, select: str) -> Any:
+        """The rows of `select`, which reads FROM {rows}, as an Arrow stream (PyCapsule interface)."""
+        with _refusing():
+            return self._connection.sql(select.format(rows=_COMPUTED))
+
+
+def _column_definition(column: Column) -> str:
+    return f"{quoted(column.name)} {column_type(column).sql()}{'' if column.nullable else ' NOT NULL'}"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
+    ((count,),) = connection.execute(statement).fetchall()
+    return int(count)
+
+
+@contextmanager
+def _refusing(refusal: Refusal = Refusal.INTERNAL) -> Iterator[None]:
+    """Turns whatever the engine says, which may quote a value, into a code and no more."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise RefusedError(Refusal.OUT_OF_RESOURCES, "the engine is out of memory") from None
+    except duckdb.Error as error:
+        raise RefusedError(refusal, f"the engine refused: {type(error).__name__}") from None

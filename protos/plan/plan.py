@@ -1,0 +1,88 @@
+"""What a compiled query is: everything needed to run it and to explain it, and nothing of its text.
+
+A `Plan` is made by `compile_query` alone; it has passed every owner's rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from protos.formats.query import Parameter
+from protos.plan.errors import Place
+from protos.plan.expressions import Aggregate, ColumnRef, Expression
+from protos.plan.sources import Source
+from protos.plan.values import ValueType
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One mention of a column, and the rule of its owner that lets it through."""
+
+    owner: str
+    dataset: str
+    column: str
+    use: str
+    """Of `schema.USES`: what the query does with the column here."""
+    place: Place | None
+
+    @property
+    def rule(self) -> str:
+        """The owner's rule, for people."""
+        return f"{self.owner} lets {self.dataset}.{self.column} be used for {self.use}"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A dataset whose distinct privacy units are counted behind every released row."""
+
+    owner: str
+    dataset: str
+    unit: ColumnRef
+    own_units: int
+    """What the owner asks for in the agreement."""
+    required_units: int
+    """What holds in this query: the strictest of all its datasets."""
+
+    @property
+    def rule(self) -> str:
+        """The rule, for people and for the receipt."""
+        return f"fewer than {self.required_units} distinct {self.dataset}.{self.unit.column} of {self.owner}"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One column of the result."""
+
+    name: str
+    kind: Literal["group", "aggregate"]
+    expression: Expression | Aggregate
+    type: ValueType
+    """As it is released; hex128 is released as text of 32 hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A query that may be run, with any parameters in their agreed ranges."""
+
+    query: str
+    """The query's id in the agreement."""
+    sources: tuple[Source, ...]
+    where: Expression | None
+    groups: tuple[Expression, ...]
+    """Empty: one row over everything."""
+    outputs: tuple[Output, ...]
+    parameters: tuple[Parameter, ...]
+    thresholds: tuple[Threshold, ...]
+    """One per source, in the order of the sources."""
+    usages: tuple[Usage, ...]
+
+    @property
+    def supports(self) -> tuple[Expression, ...]:
+        """The distinct conditions under which rows take part in some aggregate; see `Aggregate.support`."""
+        found = {
+            output.expression.support: None
+            for output in self.outputs
+            if isinstance(output.expression, Aggregate) and output.expression.support is not None
+        }
+        return tuple(found)

@@ -1,0 +1,144 @@
+"""Writes the statement that the engine runs, from the plan alone; the agreed text is never part of it.
+
+The statement computes the outputs and, beside them, hidden columns that no query can name (a name in a query
+begins with a letter, these with an underscore): the number of distinct privacy units of every dataset behind
+the row, and behind every aggregate that skips rows. What may leave is decided on them, in the enclave's
+disclosure module. Every expression is total: what would be an error is NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from protos.plan.expressions import (
+    Aggregate,
+    Apply,
+    Case,
+    ColumnRef,
+    Constant,
+    Expression,
+    ParameterRef,
+    is_fallible,
+)
+from protos.plan.plan import Output, Plan
+from protos.plan.sources import Source
+from protos.plan.values import FLOAT64, INT64, ValueType
+
+
+def aggregate_statement(plan: Plan) -> str:
+    """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name."""
+    columns = [f"{_output(output)} AS {quoted(output.name)}" for output in plan.outputs]
+    columns += [
+        f"COUNT(DISTINCT {expression_sql(threshold.unit)}) AS {quoted(units_column(index))}"
+        for index, threshold in enumerate(plan.thresholds)
+    ]
+    for number, support in enumerate(plan.supports):
+        columns += [
+            f"COUNT(DISTINCT {expression_sql(threshold.unit)}) FILTER (WHERE {total_sql(support)}) "
+            f"AS {quoted(support_column(number, index))}"
+            for index, threshold in enumerate(plan.thresholds)
+        ]
+    clauses = [f"SELECT {', '.join(columns)}", f"FROM {''.join(map(_source, plan.sources))}"]
+    if plan.where is not None:
+        clauses.append(f"WHERE {total_sql(plan.where)}")
+    if plan.groups:
+        clauses.append(f"GROUP BY {', '.join(map(total_sql, plan.groups))}")
+    return "\n".join(clauses)
+
+
+def units_column(threshold: int) -> str:
+    """The hidden column that counts the units of the threshold with this index."""
+    return f"_units_{threshold}"
+
+
+def support_column(support: int, threshold: int) -> str:
+    """As `units_column`, over the rows that support an aggregate; `support` is its index in the plan."""
+    return f"_units_{threshold}_support_{support}"
+
+
+def quoted(name: str) -> str:
+    """An identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def total_sql(expression: Expression) -> str:
+    """An expression as it stands on its own in the statement: NULL where it has no finite value."""
+    text = expression_sql(expression)
+    if is_fallible(expression):
+        text = f"TRY({text})"
+    if expression.type == FLOAT64 and not isinstance(expression, ColumnRef):
+        # Adding zero turns -0.0 into 0.0, which compares equal and would be written with other bytes.
+        text = f"CASE WHEN isfinite({text}) THEN {text} + 0.0::DOUBLE END"
+    return text
+
+
+def expression_sql(expression: Expression) -> str:
+    """An expression as part of another one."""
+    match expression:
+        case ColumnRef():
+            return f"{quoted(expression.source)}.{quoted(expression.column)}"
+        case ParameterRef():
+            return f"CAST(${expression.name} AS {expression.type.sql()})"
+        case Constant():
+            return _constant(expression)
+        case Case():
+            branches = " ".join(
+                f"WHEN {expression_sql(condition)} THEN {expression_sql(value)}"
+                for condition, value in expression.branches
+            )
+            rest = "" if expression.otherwise is None else f" ELSE {expression_sql(expression.otherwise)}"
+            return f"CASE {branches}{rest} END"
+        case Apply():
+            return expression.template.format(*map(expression_sql, expression.arguments))
+
+
+def _constant(constant: Constant) -> str:
+    value, kind = constant.value, constant.type.sql()
+    if value is None:
+        return f"CAST(NULL AS {kind})"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, str):
+        text = "'" + value.replace("'", "''") + "'"
+        return text if constant.type.kind == "text" else f"CAST({text} AS {kind})"
+    return f"CAST({value} AS {kind})"
+
+
+_AGGREGATES: Final[Mapping[str, str]] = {
+    "count": "COUNT({0})",
+    "count_distinct": "COUNT(DISTINCT {0})",
+    "max": "MAX({0})",
+    "min": "MIN({0})",
+    # Exact sum and exact count, one division: the same on every machine and in every order.
+    "avg": "CAST(SUM({0}) AS DOUBLE) / NULLIF(COUNT({0}), 0)",
+}
+
+
+def _output(output: Output) -> str:
+    if not isinstance(output.expression, Aggregate):
+        return total_sql(output.expression)
+    aggregate = output.expression
+    if aggregate.argument is None:
+        return "COUNT(*)"
+    argument = total_sql(aggregate.argument)
+    if aggregate.function == "sum":
+        return _sum(argument, aggregate.type)
+    return _AGGREGATES[aggregate.function].format(argument)
+
+
+def _sum(argument: str, kind: ValueType) -> str:
+    """An exact sum. A sum of int64 is computed in 128 bits and NULL when it does not fit int64 again."""
+    return (
+        f"TRY_CAST(SUM({argument}) AS BIGINT)" if kind == INT64 else f"CAST(SUM({argument}) AS {kind.sql()})"
+    )
+
+
+def _source(source: Source) -> str:
+    table = f"{quoted(source.dataset.id)} AS {quoted(source.alias)}"
+    if source.join is None:
+        return table
+    equalities = " AND ".join(
+        f"{expression_sql(left)} = {expression_sql(right)}" for left, right in source.join.equalities
+    )
+    return f"\n{'LEFT' if source.join.is_left else 'INNER'} JOIN {table} ON {equalities}"
