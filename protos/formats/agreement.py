@@ -21,7 +21,7 @@ from protos.formats.canonical import (
     require_list,
     require_text,
 )
-from protos.formats.errors import FormatError
+from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
 from protos.formats.participants import Participant, Release
 from protos.formats.query import RUNS_MAX, Query
@@ -71,6 +71,8 @@ class Agreement:
         require_slug(self.id, what="agreement id")
         require_text(self.title, what="title", max_characters=limits.TEXT_MAX_CHARACTERS)
         require_text(self.purpose, what="purpose", max_characters=limits.TEXT_MAX_CHARACTERS)
+        require_int(self.valid_from_s, what="valid_from_s")
+        require_int(self.valid_until_s, what="valid_until_s")
         if self.valid_from_s >= self.valid_until_s:
             raise FormatError("validity: the agreement ends before it begins")
         if self.logged not in LOGGED:
@@ -90,6 +92,7 @@ class Agreement:
                 raise FormatError(
                     f"{what}: got {len(items)}, expected 1 to {most} (empty means nothing is allowed)"
                 )
+        require_list(list(self.analysts), what="analysts", max_items=limits.PARTIES_MAX)
 
     def _require_distinct(self) -> None:
         people = [*self.parties, *self.analysts]
@@ -128,8 +131,8 @@ class Agreement:
         return agreement_digest(self.encode())
 
     def encode(self) -> bytes:
-        """Canonical bytes; what `digest` is over."""
-        return encode(
+        """Canonical bytes; what `digest` is over. `LimitExceededError` when there are too many to be read."""
+        encoded = encode(
             {
                 "label": AGREEMENT_LABEL,
                 "id": self.id,
@@ -146,6 +149,11 @@ class Agreement:
                 "logged": self.logged,
             }
         )
+        if len(encoded) > limits.AGREEMENT_MAX_BYTES:
+            raise LimitExceededError(
+                f"agreement: got {len(encoded)} bytes, expected at most {limits.AGREEMENT_MAX_BYTES}"
+            )
+        return encoded
 
     @classmethod
     def decode_untrusted(cls, data: bytes) -> Agreement:
@@ -161,11 +169,11 @@ class Agreement:
             fields["limits"], frozenset({"memory_mib", "threads", "max_runs"}), what="limits"
         )
         return cls(
-            id=require_slug(fields["id"], what="agreement id"),
+            id=fields["id"],
             title=fields["title"],
             purpose=fields["purpose"],
-            valid_from_s=require_int(fields["valid_from_s"], what="valid_from_s"),
-            valid_until_s=require_int(fields["valid_until_s"], what="valid_until_s"),
+            valid_from_s=fields["valid_from_s"],
+            valid_until_s=fields["valid_until_s"],
             parties=tuple(map(Participant.from_value_untrusted, items("parties", limits.PARTIES_MAX))),
             analysts=tuple(map(Participant.from_value_untrusted, items("analysts", limits.PARTIES_MAX))),
             datasets=tuple(map(Dataset.from_value_untrusted, items("datasets", limits.DATASETS_MAX))),

@@ -79,10 +79,11 @@ def verify_approval_untrusted(agreement: Agreement, message: bytes) -> Approval:
         party=require_slug(fields["party"], what="party"),
         signed_at_s=require_int(fields["signed_at_s"], what="signed_at_s"),
     )
-    if approval.agreement_digest != agreement.digest():
+    digest = agreement.digest()
+    if approval.agreement_digest != digest:
         raise SignatureError(
             f"approval of {party.id}: signed agreement {approval.agreement_digest.hex()[:16]}…, "
-            f"this one is {agreement.digest().hex()[:16]}…",
+            f"this one is {digest.hex()[:16]}…",
             hint="the party signed another text; compare with `concordat agreement diff`",
         )
     if approval.party != party.id:

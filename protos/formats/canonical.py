@@ -3,7 +3,8 @@
 Everything that is hashed, signed or sealed goes through `encode`; everything of ours that comes back goes
 through `decode_untrusted`, which accepts exactly what `encode` would have written: no duplicate keys, no
 indefinite lengths, no long integers, no tags, no floats, no trailing bytes. (cbor2 alone accepts all of
-these.) Attestation documents are AWS's, not ours, and are not canonical: they are parsed elsewhere.
+these, so `wellformed` looks first.) Attestation documents are AWS's, not ours, and are not canonical: they
+are parsed elsewhere.
 
 Values are None, bool, int, str, bytes, list and dict with text keys, and nothing else.
 """
@@ -17,13 +18,15 @@ from typing import Any, Final, TypeAlias
 import cbor2
 
 from protos.formats.errors import FormatError, LimitExceededError
+from protos.formats.wellformed import MAX_DEPTH, require_well_formed_untrusted
 
 Value: TypeAlias = Any
 """None | bool | int | str | bytes | list[Value] | dict[str, Value]."""
 
-MAX_DEPTH: Final = 16
-_INT_LIMIT: Final = 2**63
+INT64_LOW: Final = -(2**63)
+INT64_HIGH: Final = 2**63 - 1
 _SET_ITEM_MAX_CHARACTERS: Final = 256
+_KEYS_SHOWN_MAX: Final = 5
 
 
 def encode(value: Value) -> bytes:
@@ -31,7 +34,10 @@ def encode(value: Value) -> bytes:
     _require_plain(value, MAX_DEPTH)
     # cbor2's canonical order is length-first (RFC 7049). For text keys that is the bytewise order of
     # RFC 8949 as well, because the encoded key starts with its length.
-    return cbor2.dumps(value, canonical=True)
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except UnicodeEncodeError as error:
+        raise FormatError("a text with half of a surrogate pair, which is not Unicode") from error
 
 
 def decode_untrusted(data: bytes, *, max_bytes: int, what: str) -> Value:
@@ -41,10 +47,10 @@ def decode_untrusted(data: bytes, *, max_bytes: int, what: str) -> Value:
     """
     if len(data) > max_bytes:
         raise LimitExceededError(f"{what}: got {len(data)} bytes, expected at most {max_bytes}")
+    require_well_formed_untrusted(data, what=what)
     try:
-        stream = io.BytesIO(data)
         value = cbor2.CBORDecoder(
-            stream, max_depth=MAX_DEPTH + 1, allow_indefinite=False, allow_duplicate_keys=False
+            io.BytesIO(data), max_depth=MAX_DEPTH + 1, allow_indefinite=False, allow_duplicate_keys=False
         ).decode()
     except Exception as error:  # cbor2 raises many types on hostile input; one may leave here
         raise FormatError(f"{what}: not canonical CBOR ({type(error).__name__})") from error
@@ -78,7 +84,8 @@ def require_fields(value: Value, keys: frozenset[str], *, what: str) -> dict[str
         raise FormatError(f"{what}: got {type(value).__name__}, expected a map")
     missing, unknown = sorted(keys - value.keys()), sorted(value.keys() - keys)
     if missing or unknown:
-        raise FormatError(f"{what}: missing keys {missing}, unknown keys {[_shown(key) for key in unknown]}")
+        shown = [_shown(key) for key in unknown[:_KEYS_SHOWN_MAX]]
+        raise FormatError(f"{what}: missing keys {missing}, unknown keys {shown}")
     return value
 
 
@@ -95,7 +102,7 @@ def require_bytes(
     return value
 
 
-def require_int(value: Value, *, what: str, low: int = 0, high: int = _INT_LIMIT - 1) -> int:
+def require_int(value: Value, *, what: str, low: int = 0, high: int = INT64_HIGH) -> int:
     """`value` as an integer in low..high (both inclusive); a bool is not an integer."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise FormatError(f"{what}: got {type(value).__name__}, expected an integer")
@@ -115,12 +122,14 @@ def require_text(value: Value, *, what: str, max_characters: int) -> str:
     return value
 
 
-def require_list(value: Value, *, what: str, max_items: int) -> list[Value]:
-    """`value` as a list of at most `max_items` items."""
+def require_list(value: Value, *, what: str, max_items: int, min_items: int = 0) -> list[Value]:
+    """`value` as a list of `min_items` to `max_items` items."""
     if not isinstance(value, list):
         raise FormatError(f"{what}: got {type(value).__name__}, expected a list")
     if len(value) > max_items:
         raise LimitExceededError(f"{what}: got {len(value)} items, expected at most {max_items}")
+    if len(value) < min_items:
+        raise FormatError(f"{what}: got {len(value)} items, expected at least {min_items}")
     return value
 
 
@@ -146,7 +155,7 @@ def _require_plain(value: Value, depth: int) -> None:
     if value is None or type(value) in (bool, str, bytes):
         return
     if type(value) is int:
-        if not -_INT_LIMIT <= value < _INT_LIMIT:
+        if not INT64_LOW <= value <= INT64_HIGH:
             raise FormatError("an integer outside 64 bits")
     elif type(value) is list:
         for item in value:

@@ -10,19 +10,21 @@ and AWS's profile: see the party's attestation verifier.
 from __future__ import annotations
 
 import hashlib
-import io
 from typing import Final
 
-import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from protos.formats.errors import FormatError, LimitExceededError, SignatureError
+from protos.formats.canonical import decode_untrusted, encode
+from protos.formats.errors import FormatError, SignatureError
 
-ALG_ED25519: Final = -19
 SIGNATURE_BYTES: Final = 64
 PUBLIC_KEY_BYTES: Final = 32
-_ALG, _KID, _TYP = 1, 4, 16
+KEY_ID_BYTES: Final = 32
+# The protected header is always a map of three: 1 (algorithm) to -19 (Ed25519), 4 (key id) to 32 bytes, 16
+# (type) to a text. So it is compared or cut out, and never parsed.
+_BEFORE_KEY_ID: Final = bytes.fromhex("a3 01 32 04 58 20")
+_BEFORE_TYPE: Final = bytes.fromhex("10")
 
 
 def key_id(public_key: bytes) -> bytes:
@@ -33,9 +35,8 @@ def key_id(public_key: bytes) -> bytes:
 def sign(payload: bytes, *, typ: str, key: Ed25519PrivateKey) -> bytes:
     """A COSE_Sign1 message of type `typ` over `payload`."""
     public = key.public_key().public_bytes_raw()
-    protected = cbor2.dumps({_ALG: ALG_ED25519, _KID: key_id(public), _TYP: typ}, canonical=True)
-    signature = key.sign(sig_structure(protected, payload))
-    return cbor2.dumps([protected, {}, payload, signature], canonical=True)
+    protected = protected_header(key_id(public), typ=typ)
+    return encode([protected, {}, payload, key.sign(sig_structure(protected, payload))])
 
 
 def verify_untrusted(message: bytes, *, typ: str, public_key: bytes, max_bytes: int) -> bytes:
@@ -44,8 +45,7 @@ def verify_untrusted(message: bytes, *, typ: str, public_key: bytes, max_bytes: 
     Raises `FormatError` when it is not such a message, `SignatureError` when the key or signature is wrong.
     """
     protected, payload, signature = _parse(message, max_bytes=max_bytes, what=typ)
-    expected = cbor2.dumps({_ALG: ALG_ED25519, _KID: key_id(public_key), _TYP: typ}, canonical=True)
-    if protected != expected:
+    if protected != protected_header(key_id(public_key), typ=typ):
         raise SignatureError(
             f"{typ}: signed by another key or as another kind of message",
             hint="compare the key's fingerprint with the one in the agreement",
@@ -60,33 +60,26 @@ def verify_untrusted(message: bytes, *, typ: str, public_key: bytes, max_bytes: 
 def signer_untrusted(message: bytes, *, max_bytes: int, what: str) -> bytes:
     """The key id that `message` claims; nothing is verified. For choosing which key to verify with."""
     protected, _, _ = _parse(message, max_bytes=max_bytes, what=what)
-    try:
-        header = cbor2.loads(protected)
-    except Exception as error:
-        raise FormatError(f"{what}: the protected header is not CBOR") from error
-    kid = header.get(_KID) if isinstance(header, dict) else None
-    if not isinstance(kid, bytes):
-        raise FormatError(f"{what}: the protected header names no key")
+    header_start, kid = protected[: len(_BEFORE_KEY_ID)], protected[len(_BEFORE_KEY_ID) :][:KEY_ID_BYTES]
+    if header_start != _BEFORE_KEY_ID or len(kid) != KEY_ID_BYTES:
+        raise FormatError(f"{what}: the protected header is not one for Ed25519 that names a key")
     return kid
+
+
+def protected_header(kid: bytes, *, typ: str) -> bytes:
+    """The encoding of {1: -19, 4: kid, 16: typ}: the one protected header of our messages."""
+    return _BEFORE_KEY_ID + kid + _BEFORE_TYPE + encode(typ)
 
 
 def sig_structure(protected: bytes, payload: bytes) -> bytes:
     """What is signed: ["Signature1", protected, h'', payload] (RFC 9052 section 4.4)."""
-    return cbor2.dumps(["Signature1", protected, b"", payload], canonical=True)
+    return encode(["Signature1", protected, b"", payload])
 
 
 def _parse(message: bytes, *, max_bytes: int, what: str) -> tuple[bytes, bytes, bytes]:
-    if len(message) > max_bytes:
-        raise LimitExceededError(f"{what}: got {len(message)} bytes, expected at most {max_bytes}")
-    try:
-        value = cbor2.CBORDecoder(
-            io.BytesIO(message), max_depth=3, allow_indefinite=False, allow_duplicate_keys=False
-        ).decode()
-        canonical = cbor2.dumps(value, canonical=True) == message
-    except Exception as error:
-        raise FormatError(f"{what}: not a COSE_Sign1 message ({type(error).__name__})") from error
-    if not canonical or not isinstance(value, list) or len(value) != 4:
-        raise FormatError(f"{what}: not a COSE_Sign1 array of four in canonical CBOR")
+    value = decode_untrusted(message, max_bytes=max_bytes, what=what)
+    if not isinstance(value, list) or len(value) != 4:
+        raise FormatError(f"{what}: not a COSE_Sign1 array of four")
     protected, unprotected, payload, signature = value
     if type(unprotected) is not dict or unprotected:
         raise FormatError(f"{what}: the unprotected header must be empty")

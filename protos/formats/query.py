@@ -12,7 +12,10 @@ from typing import Final, TypeAlias
 
 from protos.formats import limits
 from protos.formats.canonical import (
+    INT64_LOW,
     Value,
+    digest,
+    encode,
     require_fields,
     require_int,
     require_list,
@@ -22,6 +25,7 @@ from protos.formats.canonical import (
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import require_slug
 
+QUERY_LABEL: Final = "concordat/query/v1"
 ParameterValue: TypeAlias = int | str
 PARAMETERS_MAX: Final = 32
 CHOICES_MAX: Final = 1_000
@@ -42,8 +46,14 @@ class Parameter:
         is_range = self.low is not None and self.high is not None
         if is_range == bool(self.choices) or (self.low is None) != (self.high is None):
             raise FormatError(f"parameter {self.name}: give either low and high, or choices")
+        for key, bound in (("low", self.low), ("high", self.high)):
+            if bound is not None:
+                require_int(bound, what=f"parameter {self.name}: {key}", low=INT64_LOW)
         if self.low is not None and self.high is not None and self.low > self.high:
             raise FormatError(f"parameter {self.name}: low {self.low} is above high {self.high}")
+        require_sorted_texts(
+            list(self.choices), what=f"parameter {self.name}: choices", max_items=CHOICES_MAX
+        )
 
     def require_allowed(self, value: ParameterValue) -> ParameterValue:
         """`value` if the agreement lets a run choose it."""
@@ -63,17 +73,8 @@ class Parameter:
     def from_value_untrusted(cls, value: Value) -> Parameter:
         """Inverse of `to_value`."""
         fields = require_fields(value, frozenset({"name", "low", "high", "choices"}), what="parameter")
-
-        def bound(key: str) -> int | None:
-            given = fields[key]
-            return None if given is None else require_int(given, what=f"parameter {key}", low=-(2**63))
-
-        return cls(
-            name=require_slug(fields["name"], what="parameter name"),
-            low=bound("low"),
-            high=bound("high"),
-            choices=tuple(require_sorted_texts(fields["choices"], what="choices", max_items=CHOICES_MAX)),
-        )
+        choices = require_list(fields["choices"], what="choices", max_items=CHOICES_MAX)
+        return cls(name=fields["name"], low=fields["low"], high=fields["high"], choices=tuple(choices))
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Query:
         require_text(self.sql, what=f"{where}: sql", max_characters=limits.SQL_MAX_CHARACTERS)
         if not self.run_by or not self.receivers:
             raise FormatError(f"{where}: run_by and receivers must each name somebody (empty means nobody)")
+        for what, people in (("run_by", self.run_by), ("receivers", self.receivers)):
+            require_sorted_texts(list(people), what=f"{where}: {what}", max_items=limits.PARTIES_MAX)
+        if not isinstance(self.many_to_many, bool):
+            raise FormatError(f"{where}: many_to_many must be true or false")
         require_int(self.max_runs, what=f"{where}: max_runs", low=1, high=RUNS_MAX)
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) != len(names) or len(names) > PARAMETERS_MAX:
@@ -106,6 +111,10 @@ class Query:
         if given.keys() != expected.keys():
             raise FormatError(f"query {self.id}: got parameters {sorted(given)}, expected {sorted(expected)}")
         return {name: expected[name].require_allowed(value) for name, value in sorted(given.items())}
+
+    def digest(self) -> bytes:
+        """48 bytes that name this query in receipts."""
+        return digest(QUERY_LABEL, encode(self.to_value()))
 
     def to_value(self) -> Value:
         """The query as it stands in the agreement."""
@@ -125,16 +134,14 @@ class Query:
         keys = {"id", "sql", "parameters", "run_by", "receivers", "max_runs", "many_to_many"}
         fields = require_fields(value, frozenset(keys), what="query")
         parameters = require_list(fields["parameters"], what="parameters", max_items=PARAMETERS_MAX)
-        if not isinstance(fields["many_to_many"], bool):
-            raise FormatError("query: many_to_many must be true or false")
         return cls(
-            id=require_slug(fields["id"], what="query id"),
-            sql=require_text(fields["sql"], what="sql", max_characters=limits.SQL_MAX_CHARACTERS),
+            id=fields["id"],
+            sql=fields["sql"],
             parameters=tuple(Parameter.from_value_untrusted(item) for item in parameters),
-            run_by=tuple(require_sorted_texts(fields["run_by"], what="run_by", max_items=limits.PARTIES_MAX)),
+            run_by=tuple(require_list(fields["run_by"], what="run_by", max_items=limits.PARTIES_MAX)),
             receivers=tuple(
-                require_sorted_texts(fields["receivers"], what="receivers", max_items=limits.PARTIES_MAX)
+                require_list(fields["receivers"], what="receivers", max_items=limits.PARTIES_MAX)
             ),
-            max_runs=require_int(fields["max_runs"], what="max_runs"),
+            max_runs=fields["max_runs"],
             many_to_many=fields["many_to_many"],
         )

@@ -7,6 +7,7 @@ approvals, so that the file explains itself. Checking it is the party client's `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ from protos.formats.canonical import (
     require_list,
     require_text,
 )
+from protos.formats.errors import FormatError
 from protos.formats.identifiers import (
     DIGEST_BYTES,
     ENCLAVE_ID_BYTES,
@@ -35,6 +37,7 @@ from protos.formats.run_request import require_parameters_untrusted
 RECEIPT_LABEL: Final = "concordat/receipt/v1"
 CLAIMS_LABEL: Final = "concordat/claims/v1"
 CLAIMS_MAX_BYTES: Final = 64 * limits.KIB
+_BUCKET: Final = re.compile(r"0|10*")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ class Suppression:
     groups_at_most: int
     """A power of ten, or 0 when nothing was held back."""
 
+    def __post_init__(self) -> None:
+        require_text(self.rule, what="rule", max_characters=limits.TEXT_MAX_CHARACTERS)
+        require_int(self.groups_at_most, what="groups_at_most")
+        if not _BUCKET.fullmatch(str(self.groups_at_most)):
+            raise FormatError("groups_at_most: expected 0 or a power of ten, an exact count says too much")
+
     def to_value(self) -> Value:
         """The note as it stands in the claims."""
         return {"rule": self.rule, "groups_at_most": self.groups_at_most}
@@ -86,10 +95,7 @@ class Suppression:
     def from_value_untrusted(cls, value: Value) -> Suppression:
         """Inverse of `to_value`."""
         fields = require_fields(value, frozenset({"rule", "groups_at_most"}), what="suppression")
-        return cls(
-            rule=require_text(fields["rule"], what="rule", max_characters=limits.TEXT_MAX_CHARACTERS),
-            groups_at_most=require_int(fields["groups_at_most"], what="groups_at_most"),
-        )
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,12 @@ class Claims:
     def decode_untrusted(cls, data: bytes) -> Claims:
         """Parse claims; they are true only under a verified attestation document."""
         fields = decode_map_untrusted(data, label=CLAIMS_LABEL, keys=_CLAIM_KEYS, max_bytes=CLAIMS_MAX_BYTES)
-        receivers = require_list(fields["receivers"], what="receivers", max_items=limits.PARTIES_MAX)
-        datasets = require_list(fields["datasets"], what="datasets", max_items=limits.DATASETS_MAX)
+        receivers = require_list(
+            fields["receivers"], what="receivers", max_items=limits.PARTIES_MAX, min_items=1
+        )
+        datasets = require_list(
+            fields["datasets"], what="datasets", max_items=limits.DATASETS_MAX, min_items=1
+        )
         suppressed = require_list(fields["suppressed"], what="suppressed", max_items=limits.DATASETS_MAX)
         return cls(
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),
@@ -191,7 +201,9 @@ class Receipt:
             keys=frozenset({"claims", "attestation", "agreement", "approvals"}),
             max_bytes=limits.RECEIPT_MAX_BYTES,
         )
-        approvals = require_list(fields["approvals"], what="approvals", max_items=limits.PARTIES_MAX)
+        approvals = require_list(
+            fields["approvals"], what="approvals", max_items=limits.PARTIES_MAX, min_items=1
+        )
         return cls(
             claims=require_bytes(fields["claims"], what="claims", max_length=CLAIMS_MAX_BYTES),
             attestation=require_bytes(

@@ -49,6 +49,7 @@ USES: Final = AGGREGATE_USES | {"filter", "group", "join"}
 NORMALISERS: Final = frozenset({"none", "email/v1"})
 THRESHOLD_MAX_UNITS: Final = 100_000
 DATASET_MAX_ROWS: Final = 2**40
+UNIQUE_MAX: Final = 16
 _DECIMAL = re.compile(r"decimal\(([1-9][0-9]?),([0-9]|[1-3][0-9])\)")
 
 
@@ -157,6 +158,7 @@ class Dataset:
             raise FormatError(f"{where}: privacy unit {self.privacy_unit!r} is not one of its columns")
         if self.column(self.privacy_unit).nullable:
             raise FormatError(f"{where}: the privacy unit {self.privacy_unit!r} must not be nullable")
+        require_list(list(self.unique), what=f"{where}: unique", max_items=UNIQUE_MAX)
         if unknown := [name for name in self.unique if name not in names]:
             raise FormatError(f"{where}: unique names {unknown}, which are not its columns")
         require_int(self.threshold, what=f"{where}: threshold", low=1, high=THRESHOLD_MAX_UNITS)
@@ -193,7 +195,7 @@ class Dataset:
         keys = {"id", "owner", "columns", "privacy_unit", "threshold", "unique", "max_rows", "max_bytes"}
         fields = require_fields(value, frozenset(keys), what="dataset")
         columns = require_list(fields["columns"], what="columns", max_items=limits.COLUMNS_MAX)
-        unique = require_list(fields["unique"], what="unique", max_items=16)
+        unique = require_list(fields["unique"], what="unique", max_items=UNIQUE_MAX)
         return cls(
             id=require_slug(fields["id"], what="dataset id"),
             owner=require_slug(fields["owner"], what="dataset owner"),

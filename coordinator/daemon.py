@@ -1,0 +1,111 @@
+"""The coordinator put together: state, relay, supervisor and service, from recovery to a graceful end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from coordinator import log
+from coordinator.enclaves import Enclaves
+from coordinator.errors import CannotServeError
+from coordinator.jobs import Job
+from coordinator.launchers import Launcher
+from coordinator.quotas import Quotas
+from coordinator.relay import Relay
+from coordinator.runs import Runs
+from coordinator.server import Transport, Server
+from coordinator.service import CoordinatorService, Parts
+from coordinator.store import Store
+from coordinator.supervisor import Supervisor
+
+_DATABASE: Final = "coordinator.sqlite"
+_CONSOLES: Final = "consoles"
+_LOCK: Final = "lock"
+
+
+@dataclass(frozen=True)
+class DaemonOptions:
+    """What a coordinator is told when it starts."""
+
+    state: Path
+    """Everything that it remembers; created if missing, used by one coordinator at a time."""
+    transport: Transport
+    quotas: Quotas = field(default_factory=Quotas)
+    operators: frozenset[str] = frozenset()
+    """Callers who may close any job."""
+
+
+class Daemon:
+    """One coordinator. `start` recovers and serves; `stop` ends it."""
+
+    def __init__(self, options: DaemonOptions, launcher: Launcher) -> None:
+        self._held = _hold(options.state)
+        self._store = Store(options.state / _DATABASE, options.quotas)
+        enclaves = Enclaves(launcher)
+        self._relay = Relay(options.state, self._store, enclaves, options.quotas)
+        self._runs = Runs(self._store, enclaves)
+        self._supervisor = Supervisor(
+            self._store,
+            launcher,
+            enclaves,
+            consoles=options.state / _CONSOLES,
+            on_running=self._on_running,
+            on_over=self._relay.drop,
+        )
+        service = CoordinatorService(
+            Parts(
+                store=self._store,
+                relay=self._relay,
+                runs=self._runs,
+                enclaves=enclaves,
+                supervisor=self._supervisor,
+                launcher_name=launcher.name,
+                operators=options.operators,
+            )
+        )
+        self._server = Server(service, options.transport)
+
+    def start(self) -> list[str]:
+        """Take up where the last process ended, then serve; the addresses that are listened on."""
+        addresses = self._server.listen()
+        self._relay.recover([job for job in self._store.jobs.all() if job.is_living])
+        self._supervisor.recover()
+        self._server.start()
+        log.event("serving", addresses=", ".join(addresses))
+        return addresses
+
+    def stop(self, *, keep_enclaves: bool) -> None:
+        """Take no more calls, end the enclaves or leave them for the next coordinator, close the files."""
+        self._server.stop()
+        self._runs.stop()
+        self._supervisor.stop(keep_enclaves=keep_enclaves)
+        self._store.close()
+        os.close(self._held)
+        log.event("stopped", enclaves="kept" if keep_enclaves else "ended")
+
+    def _on_running(self, job: Job) -> None:
+        self._relay.resume(job)
+        self._runs.resume(job)
+
+
+def _hold(state: Path) -> int:
+    """Be the only coordinator of this state folder until the process ends, however it ends."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotServeError(
+            f"{state}: {error.strerror}", hint="give another folder with --state"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CannotServeError(
+            f"{state}: another coordinator uses this state",
+            hint="end that one first, or give another folder with --state",
+        ) from None
+    return descriptor

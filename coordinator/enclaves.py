@@ -1,0 +1,200 @@
+"""The way from a job to its enclave: a bounded number of connections, and the calls that are one frame.
+
+An enclave serves few connections at once; each upload stream holds one, everything else opens one, asks and
+closes it. Bytes that come back are opaque here and bounded by the frame.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from coordinator.enclave_link import EnclaveLink
+from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
+from coordinator.jobs import Job, JobState
+from coordinator.launchers import Launcher
+from protos.formats.calls import Op
+from protos.formats.canonical import Value, decode_untrusted, encode, require_bytes, require_fields
+from protos.formats.errors import FormatError
+from protos.formats.frames import Frame
+from protos.formats.identifiers import require_slug
+from protos.formats.limits import (
+    ATTESTATION_DOCUMENT_MAX_BYTES,
+    DATASETS_MAX,
+    FRAME_BODY_MAX_BYTES,
+    KIB,
+    PARTIES_MAX,
+    RECEIPT_MAX_BYTES,
+)
+
+CONNECTIONS_MAX: Final = 14
+"""An enclave takes 16: one is held by whoever watches it, one is spare."""
+CONNECT_TIMEOUT_S: Final = 5.0
+STATUS_DEADLINE_S: Final = 5.0
+CALL_DEADLINE_S: Final = 60.0
+FINISH_DEADLINE_S: Final = 600.0
+"""The enclave checks a whole dataset in it."""
+RUN_DEADLINE_S: Final = 3600.0
+_KEY_BUNDLE_MAX_BYTES: Final = 8 * KIB
+_ACCEPTANCE_MAX_BYTES: Final = 4 * KIB
+_PHASE_MAX_CHARACTERS: Final = 32
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One dataset's place in an enclave, by the enclave's own word."""
+
+    dataset: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an enclave says of itself; informative."""
+
+    phase: str
+    slots: list[Slot]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A fresh attestation document and the bundle of keys that it vouches for."""
+
+    document: bytes
+    key_bundle: bytes
+
+
+class Enclaves:
+    """Connections to the enclaves of all jobs, through one launcher."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._room: dict[str, threading.BoundedSemaphore] = {}
+        self._lock = threading.Lock()
+
+    def open(self, job: Job) -> EnclaveLink:
+        """A connection of the caller's own, not counted. Raises `EnclaveUnreachableError`."""
+        try:
+            return EnclaveLink(self._launcher.connect(job.address, timeout_s=CONNECT_TIMEOUT_S))
+        except OSError as error:
+            raise EnclaveUnreachableError(
+                f"the enclave of job {job.job_id} is not reachable ({error.strerror or error})",
+                hint=f"is it still there? concordat job show {job.job_id}",
+            ) from error
+
+    @contextmanager
+    def link(self, job: Job) -> Iterator[EnclaveLink]:
+        """A connection for the length of the block."""
+        with self._lock:
+            room = self._room.setdefault(job.job_id, threading.BoundedSemaphore(CONNECTIONS_MAX))
+        if not room.acquire(timeout=CALL_DEADLINE_S):
+            raise EnclaveUnreachableError(
+                f"the enclave of job {job.job_id} has {CONNECTIONS_MAX} connections, the most it takes",
+                hint="try again when other uploads are through",
+            )
+        try:
+            link = self.open(job)
+            try:
+                yield link
+            finally:
+                link.close()
+        finally:
+            room.release()
+
+    def status_if_any(self, job: Job) -> Status | None:
+        """Its phase and slots; None if the job does not run, or its enclave does not answer at once."""
+        if job.state is not JobState.RUNNING:
+            return None
+        try:
+            with self.link(job) as link:
+                return status_of(link, deadline_s=STATUS_DEADLINE_S)
+        except CoordinatorError:
+            return None
+
+    def attest(self, job: Job, nonce: bytes) -> Evidence:
+        """A document for this nonce."""
+        frame = self._call(job, Op.ATTEST, nonce=nonce)
+        with _well_formed():
+            most = ATTESTATION_DOCUMENT_MAX_BYTES + _KEY_BUNDLE_MAX_BYTES + KIB
+            answer = decode_untrusted(frame.body, max_bytes=most, what="evidence")
+            fields = require_fields(answer, frozenset({"document", "key_bundle"}), what="evidence")
+            return Evidence(
+                document=require_bytes(
+                    fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
+                ),
+                key_bundle=require_bytes(
+                    fields["key_bundle"], what="key bundle", max_length=_KEY_BUNDLE_MAX_BYTES
+                ),
+            )
+
+    def begin(self, job: Job, *, dataset: str, upload_id: bytes, signed_header: bytes) -> None:
+        """Let the enclave check the header before anything is stored."""
+        self._call(job, Op.BEGIN, body=signed_header, dataset=dataset, upload=upload_id)
+
+    def finish(self, job: Job, *, upload_id: bytes, signed_manifest: bytes) -> bytes:
+        """The enclave's signed acceptance."""
+        with self.link(job) as link:
+            frame = link.call(Op.FINISH, deadline_s=FINISH_DEADLINE_S, body=signed_manifest, upload=upload_id)
+        with _well_formed():
+            return require_bytes(frame.body, what="acceptance", max_length=_ACCEPTANCE_MAX_BYTES)
+
+    def run(self, job: Job, *, run_id: bytes, signed_request: bytes) -> list[str]:
+        """Run the query and wait for it; the receivers that have a sealed result."""
+        with self.link(job) as link:
+            frame = link.call(Op.RUN, deadline_s=RUN_DEADLINE_S, body=signed_request, run=run_id)
+        with _well_formed():
+            receivers = frame.header.get("receivers")
+            if not isinstance(receivers, list) or not 1 <= len(receivers) <= 2 * PARTIES_MAX:
+                raise FormatError(f"receivers: expected a list of 1 to {2 * PARTIES_MAX} names")
+            return [require_slug(receiver, what="receiver") for receiver in receivers]
+
+    def result(self, job: Job, *, run_id: bytes, receiver: str) -> bytes:
+        """One receiver's sealed result."""
+        frame = self._call(job, Op.RESULT, run=run_id, receiver=receiver)
+        with _well_formed():
+            return require_bytes(frame.body, what="sealed result", max_length=FRAME_BODY_MAX_BYTES)
+
+    def receipt(self, job: Job, *, run_id: bytes) -> bytes:
+        """The receipt of a run."""
+        frame = self._call(job, Op.RECEIPT, run=run_id)
+        with _well_formed():
+            return require_bytes(frame.body, what="receipt", max_length=RECEIPT_MAX_BYTES)
+
+    def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
+        with self.link(job) as link:
+            return link.call(op, deadline_s=CALL_DEADLINE_S, body=body, **fields)
+
+
+def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
+    """The enclave's phase and slots, over a connection that is open already."""
+    header = link.call(Op.STATUS, deadline_s=deadline_s).header
+    with _well_formed():
+        phase, slots = header.get("phase"), header.get("slots", [])
+        if not isinstance(phase, str) or len(phase) > _PHASE_MAX_CHARACTERS:
+            raise FormatError(f"phase: expected a text of at most {_PHASE_MAX_CHARACTERS} characters")
+        if not isinstance(slots, list) or len(slots) > DATASETS_MAX:
+            raise FormatError(f"slots: expected a list of at most {DATASETS_MAX}")
+        return Status(phase, [_slot(slot) for slot in slots])
+
+
+def bind(link: EnclaveLink, *, agreement: bytes, approvals: list[bytes]) -> None:
+    """Bind the enclave to an agreement for the rest of its life; again is fine."""
+    body = encode({"agreement": agreement, "approvals": approvals})
+    link.call(Op.BIND, deadline_s=CALL_DEADLINE_S, body=body)
+
+
+def _slot(value: Value) -> Slot:
+    fields = require_fields(value, frozenset({"dataset", "complete"}), what="slot")
+    return Slot(require_slug(fields["dataset"], what="dataset"), fields["complete"] is True)
+
+
+@contextmanager
+def _well_formed() -> Iterator[None]:
+    """What an enclave answers must have its shape; otherwise it is the enclave's fault, not the caller's."""
+    try:
+        yield
+    except FormatError as error:
+        raise EnclaveAnswerError(f"the enclave's answer is malformed: {error.message}") from error

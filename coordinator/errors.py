@@ -1,0 +1,129 @@
+"""Every way in which the coordinator says no, one class each.
+
+Messages name calls, jobs and sizes; never anything out of a dataset, which the coordinator cannot read. How
+each class looks on the wire is in `statuses`.
+"""
+
+from __future__ import annotations
+
+from protos.formats.calls import Refusal
+from protos.formats.errors import ConcordatError
+
+
+class CoordinatorError(ConcordatError):
+    """Root of the coordinator's own errors."""
+
+    code = "coordinator/error"
+
+
+class BadRequestError(CoordinatorError):
+    """A call is not what the service definition says."""
+
+    code = "coordinator/bad-request"
+
+
+class NotKnownError(CoordinatorError):
+    """No such agreement, job, upload or run here."""
+
+    code = "coordinator/unknown"
+
+
+class ConflictError(CoordinatorError):
+    """An id was used before, for something else."""
+
+    code = "coordinator/conflict"
+
+
+class NotAllowedError(CoordinatorError):
+    """This caller may not do this."""
+
+    code = "coordinator/not-allowed"
+
+
+class OverQuotaError(CoordinatorError):
+    """The caller would use more than its share."""
+
+    code = "coordinator/over-quota"
+
+
+class DiskFullError(CoordinatorError):
+    """The coordinator's disk takes no more."""
+
+    code = "coordinator/disk-full"
+
+
+class JobNotRunningError(CoordinatorError):
+    """The job is still starting, or over."""
+
+    code = "coordinator/job-not-running"
+
+
+class RunNotReleasedError(CoordinatorError):
+    """The run has no result (yet)."""
+
+    code = "coordinator/run-not-released"
+
+
+class OutOfOrderError(CoordinatorError):
+    """A chunk number that leaves a gap."""
+
+    code = "coordinator/out-of-order"
+
+
+class StreamIdleError(CoordinatorError):
+    """A stream was open and nothing came."""
+
+    code = "coordinator/stream-idle"
+
+
+class EnclaveUnreachableError(CoordinatorError):
+    """The enclave does not answer (in time)."""
+
+    code = "coordinator/enclave-unreachable"
+
+
+class EnclaveAnswerError(CoordinatorError):
+    """The enclave's answer is not what the frames' specification says."""
+
+    code = "coordinator/enclave-answer"
+
+
+class EnclaveRefusedError(CoordinatorError):
+    """The enclave said no, with a code of its closed list."""
+
+    code = "coordinator/enclave-refused"
+
+    def __init__(self, refusal: Refusal, *, next_chunk: int | None = None) -> None:
+        super().__init__(f"the enclave refused: {refusal.value}", hint=REFUSAL_HINTS.get(refusal))
+        self.refusal = refusal
+        self.next_chunk = next_chunk
+
+
+class LaunchError(CoordinatorError):
+    """An enclave did not start."""
+
+    code = "coordinator/launch"
+
+
+class CannotServeError(CoordinatorError):
+    """The coordinator cannot start with these settings."""
+
+    code = "coordinator/cannot-serve"
+
+
+class StateError(CoordinatorError):
+    """What stands in the state folder cannot be used."""
+
+    code = "coordinator/state"
+
+
+REFUSAL_HINTS: dict[Refusal, str] = {
+    Refusal.NOT_IN_FORCE: "every party of the agreement has to approve it; then start another job",
+    Refusal.NOT_VALID_NOW: "look at valid_from and valid_until: concordat agreement show",
+    Refusal.WRONG_PLACE: "seal the dataset anew, to the enclave of this job",
+    Refusal.DOES_NOT_OPEN: "something altered the chunks on the way: upload the dataset anew",
+    Refusal.SLOT_TAKEN: "this dataset is complete already; another version needs another job",
+    Refusal.NOT_READY: "wait until all datasets of the query are accepted: concordat job show",
+    Refusal.NO_RUNS_LEFT: "what was agreed is used up; more runs are another agreement",
+    Refusal.OUT_OF_RESOURCES: "agree on a larger limits.memory_mib",
+}

@@ -1,0 +1,97 @@
+"""From the spool to the enclave: in order, few chunks in flight, from wherever the enclave is.
+
+What to send next is the enclave's own word, asked for on every new connection; so it does not matter who
+crashed or how often. Reads what an enclave answers: a number that no sent chunk explains is an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from coordinator import log
+from coordinator.enclave_link import EnclaveLink
+from coordinator.enclaves import CALL_DEADLINE_S, Enclaves
+from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
+from coordinator.jobs import Job
+from coordinator.upload import Upload
+from protos.formats.calls import Op
+from protos.formats.frames import Frame
+
+IN_FLIGHT_CHUNKS: Final = 8
+_WAIT_S: Final = 1.0
+_RETRY_S: Final = 0.5
+
+
+def forward(upload: Upload, enclaves: Enclaves, job: Job) -> None:
+    """Bring every durable chunk to the enclave, and those that the caller's stream still brings.
+
+    One thread at a time does this for an upload; others wait for it. Raises what the enclave link raises.
+    """
+    with upload.forwarding, enclaves.link(job) as link:
+        record = upload.record
+        begun = link.call(
+            Op.BEGIN,
+            deadline_s=CALL_DEADLINE_S,
+            body=record.signed_header,
+            dataset=record.dataset,
+            upload=record.upload_id,
+        )
+        _send_chunks(upload, link, _next_chunk(begun))
+
+
+def forward_while_receiving(upload: Upload, enclaves: Enclaves, current_job: Callable[[], Job]) -> None:
+    """`forward`, again and again for as long as a stream is open, whatever happens to the connection.
+
+    A refusal stops the upload; an enclave that cannot be reached is tried again and catches up.
+    """
+    while True:
+        try:
+            job = current_job()
+            job.require_running()
+            forward(upload, enclaves, job)
+        except (EnclaveUnreachableError, EnclaveAnswerError) as error:
+            log.problem("forwarding-interrupted", upload=upload.record.name, code=error.code)
+            upload.not_taking()
+        except CoordinatorError as error:
+            upload.stop(error)
+        if not upload.is_receiving:
+            return
+        time.sleep(_RETRY_S)
+
+
+def _send_chunks(upload: Upload, link: EnclaveLink, number: int) -> None:
+    upload.taken(number)
+    acknowledged = number
+    while True:
+        if link.in_flight < IN_FLIGHT_CHUNKS and upload.spool.durable > number:
+            chunk = upload.spool.read(number)
+            link.send(
+                Op.CHUNK,
+                deadline_s=CALL_DEADLINE_S,
+                body=chunk.sealed,
+                upload=upload.record.upload_id,
+                number=number,
+                last=chunk.last,
+            )
+            number += 1
+        elif link.in_flight:
+            next_chunk = _next_chunk(link.receive(deadline_s=CALL_DEADLINE_S))
+            # More than was sent here is possible: the rest of an earlier connection may have arrived late.
+            if not acknowledged <= next_chunk <= upload.spool.durable:
+                raise EnclaveAnswerError(
+                    f"the enclave wants chunk {next_chunk}, expected {acknowledged} to {upload.spool.durable}"
+                )
+            acknowledged, number = next_chunk, max(number, next_chunk)
+            upload.taken(acknowledged)
+            upload.spool.taken(acknowledged)
+        elif not upload.wait_for_chunk(number, timeout_s=_WAIT_S) and not upload.is_receiving:
+            return
+
+
+def _next_chunk(answer: Frame) -> int:
+    value = answer.header.get("next")
+    if type(value) is not int or value < 0:
+        raise EnclaveAnswerError("the enclave's answer has no next chunk number")
+    return value

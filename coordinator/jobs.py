@@ -1,0 +1,105 @@
+"""What may become of a job and of a run: two tables, a sentence a state, and nothing that touches the world.
+
+A job is one enclave life under one agreement. The coordinator decides from these tables whether work goes
+on; what may come out is decided inside the enclave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from coordinator.errors import JobNotRunningError
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+class JobEvent(StrEnum):
+    """What can happen to a job."""
+
+    BOUND = "bound"
+    """The enclave verified the agreement and is bound to it."""
+    FAILED = "failed"
+    """The enclave did not start, or refused the agreement."""
+    ENCLAVE_GONE = "enclave gone"
+    """Its process ended, or nobody answers there any more."""
+    CLOSED = "closed"
+    """Somebody who may asked for the end."""
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    RUNNING = "running"
+    RELEASED = "released"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+MEANING: Final[dict[JobState, str]] = {
+    JobState.STARTING: "the enclave is starting or being bound to the agreement",
+    JobState.RUNNING: "the enclave is bound and takes datasets and runs",
+    JobState.FAILED: "the enclave did not start or refused the agreement",
+    JobState.LOST: "the enclave was lost and its keys with it: seal the dataset anew to a new job",
+    JobState.CLOSED: "ended on request",
+}
+
+_NEXT: Final[dict[tuple[JobState, JobEvent], JobState]] = {
+    (JobState.STARTING, JobEvent.BOUND): JobState.RUNNING,
+    (JobState.STARTING, JobEvent.FAILED): JobState.FAILED,
+    (JobState.STARTING, JobEvent.ENCLAVE_GONE): JobState.FAILED,
+    (JobState.STARTING, JobEvent.CLOSED): JobState.CLOSED,
+    (JobState.RUNNING, JobEvent.ENCLAVE_GONE): JobState.LOST,
+    (JobState.RUNNING, JobEvent.CLOSED): JobState.CLOSED,
+}
+LIVING: Final = frozenset({JobState.STARTING, JobState.RUNNING})
+"""States in which there is, or soon will be, an enclave; all others are final."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the job table."""
+
+    job_id: str
+    agreement_digest: bytes
+    started_by: str
+    state: JobState
+    detail: str
+    """For people: why it is in this state, when there is more to say than `MEANING`."""
+    launcher: str
+    address: str
+    """Where its enclave listens, in the launcher's words; empty when it has none."""
+
+    @property
+    def is_living(self) -> bool:
+        """There is, or soon will be, an enclave."""
+        return self.state in LIVING
+
+    def require_running(self) -> None:
+        """Raise `JobNotRunningError` unless the enclave takes datasets and runs."""
+        if self.state is JobState.RUNNING:
+            return
+        hint = "wait until it is running" if self.state is JobState.STARTING else "start another job"
+        raise JobNotRunningError(
+            f"job {self.job_id} is {self.state.value}, not running: {self.detail or MEANING[self.state]}",
+            hint=f"{hint} (concordat job show {self.job_id})",
+        )
+
+
+def after(state: JobState, event: JobEvent) -> JobState | None:
+    """The state after `event`, or None where the table has no such row: the job is over, nothing changes."""
+    return _NEXT.get((state, event))
+
+
+def run_state_after_loss(state: RunState) -> RunState:
+    """What becomes of a run when its enclave is gone: an unanswered one is lost, the others stay."""
+    return RunState.LOST if state is RunState.RUNNING else state

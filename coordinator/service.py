@@ -1,0 +1,277 @@
+"""The gRPC calls: each checks the shape of what came, asks the part that knows, and writes the answer.
+
+Reads what anybody with a client certificate sends. Signed and sealed fields are passed on as they are; every
+other field is checked for type and size here. Whatever goes wrong ends in `statuses`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from coordinator import answers, log
+from coordinator.access import Caller, caller_of, require_may_close, require_receiver
+from coordinator.enclaves import Enclaves
+from coordinator.jobs import Job
+from coordinator.relay import IncomingChunk, Relay
+from coordinator.runs import Runs
+from coordinator.statuses import refusing
+from coordinator.store import Store
+from coordinator.store.requests import Request
+from coordinator.supervisor import Supervisor
+from protos.formats import limits
+from protos.formats.canonical import require_bytes
+from protos.formats.identifiers import (
+    DIGEST_BYTES,
+    RUN_ID_BYTES,
+    UPLOAD_ID_BYTES,
+    agreement_digest,
+    require_slug,
+)
+from protos.v1 import concordat_pb2 as messages
+from protos.v1.concordat_pb2_grpc import CoordinatorServicer
+
+_JOB_ID_BYTES: Final = 8
+_CLOSED: Final = "closed by {caller}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a call may need."""
+
+    store: Store
+    relay: Relay
+    runs: Runs
+    enclaves: Enclaves
+    supervisor: Supervisor
+    launcher_name: str
+    operators: frozenset[str]
+    """Callers who may close any job."""
+
+
+class CoordinatorService(CoordinatorServicer):
+    """`concordat.v1.Coordinator`; what each call means stands in its .proto file."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+
+    # --- Agreements -------------------------------------------------------------------------------------
+
+    def PutAgreement(
+        self, request: messages.PutAgreementRequest, context: grpc.ServicerContext
+    ) -> messages.AgreementRecord:
+        """Pin an agreement to the board."""
+        with _answering(context, "PutAgreement") as caller:
+            agreement = require_bytes(
+                request.agreement, what="agreement", max_length=limits.AGREEMENT_MAX_BYTES
+            )
+            digest = agreement_digest(agreement)
+            call = Request(caller.name, request.request_id, "PutAgreement", digest)
+            self._store.agreements.put(call, digest=digest, agreement=agreement)
+            log.event("agreement-put", caller=caller.name, agreement=digest.hex())
+            return answers.agreement_record(self._store.agreements.get(digest))
+
+    def GetAgreement(
+        self, request: messages.GetAgreementRequest, context: grpc.ServicerContext
+    ) -> messages.AgreementRecord:
+        """An agreement with the approvals pinned to it."""
+        with _answering(context, "GetAgreement"):
+            return answers.agreement_record(
+                self._store.agreements.get(_require_digest(request.agreement_digest))
+            )
+
+    def ListAgreements(
+        self, _request: messages.ListAgreementsRequest, context: grpc.ServicerContext
+    ) -> messages.ListAgreementsResponse:
+        """The digests of all agreements on the board."""
+        with _answering(context, "ListAgreements"):
+            return messages.ListAgreementsResponse(agreement_digests=self._store.agreements.digests())
+
+    def PutApproval(
+        self, request: messages.PutApprovalRequest, context: grpc.ServicerContext
+    ) -> messages.AgreementRecord:
+        """Pin an approval to an agreement."""
+        with _answering(context, "PutApproval") as caller:
+            digest = _require_digest(request.agreement_digest)
+            approval = require_bytes(request.approval, what="approval", max_length=limits.APPROVAL_MAX_BYTES)
+            call = Request(caller.name, request.request_id, "PutApproval", digest + approval)
+            self._store.agreements.put_approval(call, digest=digest, approval=approval)
+            log.event("approval-put", caller=caller.name, agreement=digest.hex())
+            return answers.agreement_record(self._store.agreements.get(digest))
+
+    # --- Jobs -------------------------------------------------------------------------------------------
+
+    def StartJob(self, request: messages.StartJobRequest, context: grpc.ServicerContext) -> messages.Job:
+        """Start an enclave for an agreement; the answer comes before the enclave does."""
+        with _answering(context, "StartJob") as caller:
+            digest = _require_digest(request.agreement_digest)
+            self._store.agreements.get(digest)
+            job = self._store.jobs.start(
+                Request(caller.name, request.request_id, "StartJob", digest),
+                job_id=secrets.token_hex(_JOB_ID_BYTES),
+                agreement_digest=digest,
+                launcher=self._parts.launcher_name,
+            )
+            if job.is_living:
+                self._parts.supervisor.keep(job)
+            log.event("job-started", caller=caller.name, job=job.job_id, agreement=digest.hex())
+            return answers.job(job)
+
+    def GetJob(self, request: messages.GetJobRequest, context: grpc.ServicerContext) -> messages.Job:
+        """A job, with its enclave's own word where there is one."""
+        with _answering(context, "GetJob"):
+            return self._answer_with_status(self._store.jobs.get(request.job_id))
+
+    def ListJobs(
+        self, request: messages.ListJobsRequest, context: grpc.ServicerContext
+    ) -> messages.ListJobsResponse:
+        """All jobs, or those of one agreement; without asking their enclaves."""
+        with _answering(context, "ListJobs"):
+            digest = _require_digest(request.agreement_digest) if request.agreement_digest else b""
+            return messages.ListJobsResponse(
+                jobs=[answers.job(job) for job in self._store.jobs.all(agreement_digest=digest)]
+            )
+
+    def CloseJob(self, request: messages.CloseJobRequest, context: grpc.ServicerContext) -> messages.Job:
+        """End a job and its enclave."""
+        with _answering(context, "CloseJob") as caller:
+            job = self._store.jobs.get(request.job_id)
+            require_may_close(caller, job, self._parts.operators)
+            call = Request(caller.name, request.request_id, "CloseJob", job.job_id.encode())
+            job = self._store.jobs.close(call, job.job_id, detail=_CLOSED.format(caller=caller.name))
+            self._parts.supervisor.end(job.job_id)
+            return answers.job(job)
+
+    def Attest(
+        self, request: messages.AttestRequest, context: grpc.ServicerContext
+    ) -> messages.AttestResponse:
+        """A fresh attestation document for the caller's nonce."""
+        with _answering(context, "Attest"):
+            nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
+            evidence = self._parts.enclaves.attest(self._running(request.job_id), nonce)
+            return messages.AttestResponse(document=evidence.document, key_bundle=evidence.key_bundle)
+
+    # --- Datasets ---------------------------------------------------------------------------------------
+
+    def BeginUpload(
+        self, request: messages.BeginUploadRequest, context: grpc.ServicerContext
+    ) -> messages.UploadState:
+        """Start or resume an upload."""
+        with _answering(context, "BeginUpload") as caller:
+            next_chunk = self._parts.relay.begin(
+                caller.name,
+                request.job_id,
+                dataset=require_slug(request.dataset, what="dataset"),
+                upload_id=_require_upload_id(request.upload_id),
+                signed_header=require_bytes(
+                    request.signed_header, what="signed header", max_length=limits.SEALED_HEADER_MAX_BYTES
+                ),
+            )
+            return messages.UploadState(next_chunk=next_chunk)
+
+    def UploadChunks(
+        self, request_iterator: Iterator[messages.Chunk], context: grpc.ServicerContext
+    ) -> Iterator[messages.ChunkAck]:
+        """Store chunks; acknowledge what is durable."""
+        with _answering(context, "UploadChunks") as caller:
+            first = next(request_iterator, None)
+            if first is None:
+                return
+            durable = self._parts.relay.receive(
+                caller.name,
+                first.job_id,
+                _require_upload_id(first.upload_id),
+                _chunks(first, request_iterator),
+                context.cancel,
+            )
+            del first
+            for next_chunk in durable:
+                yield messages.ChunkAck(next_chunk=next_chunk)
+
+    def FinishUpload(
+        self, request: messages.FinishUploadRequest, context: grpc.ServicerContext
+    ) -> messages.FinishUploadResponse:
+        """Have the enclave accept the dataset."""
+        with _answering(context, "FinishUpload") as caller:
+            acceptance = self._parts.relay.finish(
+                caller.name,
+                request.job_id,
+                upload_id=_require_upload_id(request.upload_id),
+                signed_manifest=require_bytes(
+                    request.signed_manifest, what="signed manifest", max_length=limits.MANIFEST_MAX_BYTES
+                ),
+            )
+            return messages.FinishUploadResponse(acceptance=acceptance)
+
+    # --- Runs -------------------------------------------------------------------------------------------
+
+    def RequestRun(self, request: messages.RequestRunRequest, context: grpc.ServicerContext) -> messages.Run:
+        """Ask for a run; the answer comes before the run has ended."""
+        with _answering(context, "RequestRun") as caller:
+            run = self._parts.runs.request(
+                caller.name,
+                request.job_id,
+                run_id=_require_run_id(request.run_id),
+                signed_request=require_bytes(
+                    request.signed_request, what="signed request", max_length=limits.RUN_REQUEST_MAX_BYTES
+                ),
+            )
+            return answers.run(run)
+
+    def GetRun(self, request: messages.GetRunRequest, context: grpc.ServicerContext) -> messages.Run:
+        """How a run stands."""
+        with _answering(context, "GetRun"):
+            return answers.run(self._store.runs.get(request.job_id, _require_run_id(request.run_id)))
+
+    def FetchResult(
+        self, request: messages.FetchResultRequest, context: grpc.ServicerContext
+    ) -> Iterator[messages.ResultPart]:
+        """The receipt, then a receiver's sealed result in parts."""
+        with _answering(context, "FetchResult") as caller:
+            require_receiver(caller, request.receiver)
+            run = self._store.runs.get(request.job_id, _require_run_id(request.run_id))
+            yield messages.ResultPart(receipt=self._store.runs.receipt(run))
+            for part in self._store.runs.result_parts(run, request.receiver):
+                yield messages.ResultPart(sealed=part)
+
+    # ----------------------------------------------------------------------------------------------------
+
+    def _running(self, job_id: str) -> Job:
+        job = self._store.jobs.get(job_id)
+        job.require_running()
+        return job
+
+    def _answer_with_status(self, job: Job) -> messages.Job:
+        return answers.job(job, self._parts.enclaves.status_if_any(job))
+
+
+@contextmanager
+def _answering(context: grpc.ServicerContext, call: str) -> Iterator[Caller]:
+    """The caller for the length of a call that is refused in the right words if anything goes wrong."""
+    with refusing(context, call):
+        yield caller_of(context)
+
+
+def _chunks(first: messages.Chunk, rest: Iterator[messages.Chunk]) -> Iterator[IncomingChunk]:
+    yield IncomingChunk(first.number, first.sealed, first.last)
+    del first
+    for chunk in rest:
+        yield IncomingChunk(chunk.number, chunk.sealed, chunk.last)
+
+
+def _require_digest(value: bytes) -> bytes:
+    return require_bytes(value, what="agreement digest", length=DIGEST_BYTES)
+
+
+def _require_upload_id(value: bytes) -> bytes:
+    return require_bytes(value, what="upload id", length=UPLOAD_ID_BYTES)
+
+
+def _require_run_id(value: bytes) -> bytes:
+    return require_bytes(value, what="run id", length=RUN_ID_BYTES)

@@ -1,0 +1,106 @@
+"""How every refusal looks on the wire: one table from error to gRPC status, and the metadata beside it.
+
+The status says what kind of thing a caller can do about it. The exact code travels in the trailing metadata
+`concordat-code` (the enclave's own code where the enclave refused), the next step in `concordat-hint`.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import grpc
+from grpc import StatusCode
+
+from coordinator import errors, log
+from protos.formats.calls import Refusal
+from protos.formats.errors import ConcordatError, FormatError
+
+CODE_KEY: Final = "concordat-code"
+HINT_KEY: Final = "concordat-hint"
+
+OF_ERROR: Final[dict[type[ConcordatError], StatusCode]] = {
+    errors.BadRequestError: StatusCode.INVALID_ARGUMENT,
+    errors.NotKnownError: StatusCode.NOT_FOUND,
+    errors.ConflictError: StatusCode.ALREADY_EXISTS,
+    errors.NotAllowedError: StatusCode.PERMISSION_DENIED,
+    errors.OverQuotaError: StatusCode.RESOURCE_EXHAUSTED,
+    errors.DiskFullError: StatusCode.RESOURCE_EXHAUSTED,
+    errors.JobNotRunningError: StatusCode.FAILED_PRECONDITION,
+    errors.RunNotReleasedError: StatusCode.FAILED_PRECONDITION,
+    errors.OutOfOrderError: StatusCode.OUT_OF_RANGE,
+    errors.StreamIdleError: StatusCode.ABORTED,
+    errors.EnclaveUnreachableError: StatusCode.UNAVAILABLE,
+    errors.EnclaveAnswerError: StatusCode.UNAVAILABLE,
+    FormatError: StatusCode.INVALID_ARGUMENT,
+}
+"""Any other error is a fault of the coordinator: INTERNAL."""
+
+OF_REFUSAL: Final[dict[Refusal, StatusCode]] = {
+    Refusal.MALFORMED: StatusCode.INVALID_ARGUMENT,
+    Refusal.WRONG_PHASE: StatusCode.FAILED_PRECONDITION,
+    Refusal.ALREADY_BOUND: StatusCode.FAILED_PRECONDITION,
+    Refusal.NOT_IN_FORCE: StatusCode.FAILED_PRECONDITION,
+    Refusal.NOT_VALID_NOW: StatusCode.FAILED_PRECONDITION,
+    Refusal.UNKNOWN: StatusCode.NOT_FOUND,
+    Refusal.NOT_ALLOWED: StatusCode.PERMISSION_DENIED,
+    Refusal.BAD_SIGNATURE: StatusCode.PERMISSION_DENIED,
+    Refusal.WRONG_PLACE: StatusCode.FAILED_PRECONDITION,
+    Refusal.DOES_NOT_OPEN: StatusCode.INVALID_ARGUMENT,
+    Refusal.OUT_OF_ORDER: StatusCode.OUT_OF_RANGE,
+    Refusal.OVER_LIMIT: StatusCode.INVALID_ARGUMENT,
+    Refusal.SCHEMA_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Refusal.MANIFEST_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Refusal.SLOT_TAKEN: StatusCode.ALREADY_EXISTS,
+    Refusal.NOT_READY: StatusCode.FAILED_PRECONDITION,
+    Refusal.QUERY_REFUSED: StatusCode.FAILED_PRECONDITION,
+    Refusal.NO_RUNS_LEFT: StatusCode.FAILED_PRECONDITION,
+    Refusal.OUT_OF_RESOURCES: StatusCode.RESOURCE_EXHAUSTED,
+    Refusal.INTERNAL: StatusCode.INTERNAL,
+}
+
+
+def status_of(error: ConcordatError) -> tuple[StatusCode, str]:
+    """(gRPC status, value of `concordat-code`) for an error."""
+    if isinstance(error, errors.EnclaveRefusedError):
+        return OF_REFUSAL[error.refusal], error.refusal.value
+    for kind in type(error).__mro__:
+        if kind in OF_ERROR:
+            return OF_ERROR[kind], error.code
+    return StatusCode.INTERNAL, error.code
+
+
+@contextmanager
+def refusing(context: grpc.ServicerContext, call: str) -> Iterator[None]:
+    """End `call` with the right status if the block raises, and log that it did."""
+    try:
+        yield
+    except ConcordatError as error:
+        status, code = status_of(error)
+        level = logging.ERROR if status is StatusCode.INTERNAL else logging.INFO
+        log.event("refused", level=level, call=call, code=code, status=status.name)
+        context.set_trailing_metadata(_metadata(code, error.hint))
+        context.abort(status, error.message)
+    except grpc.RpcError:
+        log.event("caller-gone", call=call)
+        context.abort(StatusCode.CANCELLED, "the caller went away")
+    except Exception as error:
+        log.event("fault", level=logging.ERROR, call=call, kind=type(error).__name__, at=_place(error))
+        context.set_trailing_metadata(_metadata(errors.CoordinatorError.code, None))
+        context.abort(StatusCode.INTERNAL, f"a fault of the coordinator ({type(error).__name__})")
+
+
+def _place(error: BaseException) -> str:
+    """File and line where it was raised: enough to find it, and nothing of what was being carried."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _metadata(code: str, hint: str | None) -> tuple[tuple[str, str], ...]:
+    # Metadata values are ASCII; a hint with anything else keeps its shape and loses that character.
+    shown = ((HINT_KEY, hint.encode("ascii", "replace").decode("ascii")),) if hint else ()
+    return ((CODE_KEY, code), *shown)

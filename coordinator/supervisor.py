@@ -1,0 +1,238 @@
+"""Enclaves from start to end: one thread for each living job launches, binds, watches and ends it.
+
+An enclave outlives the coordinator, so a restarted one finds it at the address in the store and goes on.
+An enclave that is gone is gone with its keys: its job is lost, and everybody who waits is told so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from coordinator import log
+from coordinator.enclave_link import EnclaveLink
+from coordinator.enclaves import CALL_DEADLINE_S, Enclaves, bind, status_of
+from coordinator.errors import CoordinatorError, EnclaveUnreachableError, LaunchError
+from coordinator.jobs import Job, JobEvent, JobState
+from coordinator.launchers import Launcher
+from coordinator.store import Store
+from protos.formats.calls import Op
+from protos.formats.errors import ConcordatError
+
+START_DEADLINE_S: Final = 120.0
+_REACH_AGAIN_S: Final = 5.0
+_CLOSE_DEADLINE_S: Final = 5.0
+_END_WAIT_S: Final = 30.0
+_WATCH_S: Final = 1.0
+_POLL_S: Final = 0.05
+_CONSOLE_TAIL_BYTES: Final = 4096
+_CONSOLE_LINE_CHARACTERS: Final = 200
+
+
+class _Watch:
+    """What a job's thread and those who want it to end share."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.ending = threading.Event()
+        self.keep_enclave = False
+        self.link: EnclaveLink | None = None
+        self.thread: threading.Thread | None = None
+
+
+class Supervisor:
+    """Keeps the job table true. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        launcher: Launcher,
+        enclaves: Enclaves,
+        *,
+        consoles: Path,
+        on_running: Callable[[Job], None],
+        on_over: Callable[[Job], None],
+    ) -> None:
+        """`consoles`: folder for what launchers print, a file per job.
+
+        `on_running` and `on_over` hear of a job when it takes work (again), and when it never will any more.
+        """
+        self._store = store
+        self._launcher = launcher
+        self._enclaves = enclaves
+        self._consoles = consoles
+        self._on_running = on_running
+        self._on_over = on_over
+        self._watches: dict[str, _Watch] = {}
+        self._lock = threading.Lock()
+
+    def recover(self) -> None:
+        """Take up every job where the last process left it; end what is left of those that are over."""
+        self._consoles.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for job in self._store.jobs.all():
+            if job.is_living:
+                self.keep(job)
+            elif job.address:
+                self._end_enclave(job)
+
+    def keep(self, job: Job) -> None:
+        """Start the thread that keeps this job, unless there is one."""
+        with self._lock:
+            if job.job_id not in self._watches:
+                watch = _Watch(job)
+                watch.thread = threading.Thread(
+                    target=self._keep, args=(job, watch), name=f"job-{job.job_id}", daemon=True
+                )
+                self._watches[job.job_id] = watch
+                watch.thread.start()
+
+    def end(self, job_id: str) -> None:
+        """End the enclave of a job that the store says is over, and wait for that."""
+        self._leave([job_id], keep_enclaves=False)
+
+    def stop(self, *, keep_enclaves: bool) -> None:
+        """Stop watching. Enclaves end and their jobs are closed, or all is left for the next coordinator."""
+        with self._lock:
+            job_ids = list(self._watches)
+        if not keep_enclaves:
+            for job_id in job_ids:
+                self._store.jobs.advance(job_id, JobEvent.CLOSED, detail="the coordinator was stopped")
+        self._leave(job_ids, keep_enclaves=keep_enclaves)
+
+    # --- The thread of one job --------------------------------------------------------------------------
+
+    def _keep(self, job: Job, watch: _Watch) -> None:
+        """From wherever the job stands to its end, or until the coordinator stops and leaves it."""
+        event, detail = JobEvent.CLOSED, ""
+        try:
+            self._start(job, watch)
+            while not watch.ending.is_set():
+                self._watch_connection(watch)
+        except ConcordatError as error:
+            event, detail = self._what_happened(job.job_id, error)
+        finally:
+            if watch.link is not None:
+                watch.link.close()
+            if not watch.keep_enclave:
+                self._finish(job.job_id, event, detail, watch)
+            with self._lock:
+                del self._watches[job.job_id]
+
+    def _start(self, job: Job, watch: _Watch) -> None:
+        """Until the enclave is bound: launch it if this has not been done, wait for it, bind it."""
+        if job.state is JobState.STARTING and not (job.address and self._launcher.is_alive(job.address)):
+            self._store.jobs.set_address(job.job_id, self._launcher.new_address())
+            job = self._store.jobs.get(job.job_id)
+            self._launcher.launch(job.address, console=self._console(job))
+        watch.job = job
+        watch.link = self._reach(watch, START_DEADLINE_S)
+        if watch.link is None:
+            return
+        if job.state is JobState.STARTING:
+            status_of(watch.link, deadline_s=CALL_DEADLINE_S)
+            board = self._store.agreements.get(job.agreement_digest)
+            bind(watch.link, agreement=board.agreement, approvals=board.approvals)
+            job = self._advance(job.job_id, JobEvent.BOUND, watch)
+        if job.state is JobState.RUNNING:
+            log.event("job-running", job=job.job_id, launcher=job.launcher)
+            self._on_running(job)
+
+    def _reach(self, watch: _Watch, within_s: float) -> EnclaveLink | None:
+        """A connection, as soon as the enclave takes one; None when the job is to end.
+
+        Raises `EnclaveUnreachableError` once its process is gone or the time is up.
+        """
+        until = time.monotonic() + within_s
+        while not watch.ending.is_set():
+            was_alive = self._launcher.is_alive(watch.job.address)
+            try:
+                return self._enclaves.open(watch.job)
+            except EnclaveUnreachableError:
+                if not was_alive or time.monotonic() > until:
+                    raise
+            watch.ending.wait(_POLL_S)
+        return None
+
+    def _watch_connection(self, watch: _Watch) -> None:
+        """Until the connection or the job ends; then connect again, unless the job is to end.
+
+        While a connection is open, the enclave does not end from idleness.
+        """
+        if watch.link is not None:
+            while not (watch.link.wait_for_end(timeout_s=_WATCH_S) or watch.ending.is_set()):
+                pass
+            watch.link.close()
+        watch.link = self._reach(watch, _REACH_AGAIN_S)
+
+    def _finish(self, job_id: str, event: JobEvent, detail: str, watch: _Watch) -> None:
+        job = self._advance(job_id, event, watch, detail=detail)
+        level = log.problem if job.state in (JobState.FAILED, JobState.LOST) else log.event
+        level("job-over", job=job_id, state=job.state.value, detail=job.detail)
+        self._end_enclave(job)
+        self._on_over(job)
+
+    def _advance(self, job_id: str, event: JobEvent, watch: _Watch, *, detail: str = "") -> Job:
+        """Note what happened, as soon as the disk takes it: what is true must not stay unsaid."""
+        while True:
+            try:
+                return self._store.jobs.advance(job_id, event, detail=detail)
+            except CoordinatorError as error:
+                log.problem("job-not-noted", job=job_id, code=error.code)
+                if watch.ending.is_set():
+                    raise
+                time.sleep(_WATCH_S)
+
+    # --- Ends -------------------------------------------------------------------------------------------
+
+    def _leave(self, job_ids: list[str], *, keep_enclaves: bool) -> None:
+        with self._lock:
+            watches = [watch for job_id in job_ids if (watch := self._watches.get(job_id))]
+        for watch in watches:
+            watch.keep_enclave = keep_enclaves
+            watch.ending.set()
+            if watch.link is not None:
+                watch.link.interrupt()
+        for watch in watches:
+            if watch.thread is not None:
+                watch.thread.join(_END_WAIT_S)
+
+    def _end_enclave(self, job: Job) -> None:
+        """Ask it to close, then make sure."""
+        if not job.address:
+            return
+        try:
+            link = self._enclaves.open(job)
+            link.call(Op.CLOSE, deadline_s=_CLOSE_DEADLINE_S)
+            link.close()
+        except CoordinatorError:
+            pass  # gone already, or it does not want to: it is ended either way
+        self._launcher.end(job.address)
+        self._store.jobs.set_address(job.job_id, "")
+
+    def _console(self, job: Job) -> Path:
+        return self._consoles / f"{job.job_id}.log"
+
+    def _what_happened(self, job_id: str, error: ConcordatError) -> tuple[JobEvent, str]:
+        """The event that `error` is for the job, and the detail for people."""
+        job = self._store.jobs.get(job_id)
+        if job.state is not JobState.STARTING:
+            return JobEvent.ENCLAVE_GONE, ""
+        if isinstance(error, LaunchError | EnclaveUnreachableError):
+            said = _last_error_line(self._console(job))
+            return JobEvent.FAILED, f"the enclave did not start: {said or error.message}"
+        return JobEvent.FAILED, f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _last_error_line(console: Path) -> str:
+    try:
+        with console.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _CONSOLE_TAIL_BYTES))
+            lines = file.read(_CONSOLE_TAIL_BYTES).decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return said[-1][:_CONSOLE_LINE_CHARACTERS] if said else ""

@@ -1,0 +1,74 @@
+"""What a party does with an agreement before anything runs: write it, understand it, compare it, sign it.
+
+General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `table` for its mistakes);
+`checking` works out what it would let happen (with `inference` for what could still be concluded);
+`describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
+`signing` signs it and says who else has; `agreement_file` reads what others wrote. As people write it:
+
+    id = "flight_delays"                        # lower-case letters, digits, underscores; so are all ids
+    title = "Delays by wind"
+    purpose = "How much of a delay does wind explain?"
+    valid_from = 2026-01-01T00:00:00Z           # times need a zone
+    valid_until = 2027-01-01T00:00:00Z          # exclusive
+    logged = "nothing"                          # or "phases": what the enclave may write to its console
+    [limits]
+    memory_mib = 2048
+    threads = 2
+    max_runs = 10                               # of all queries together, in one enclave life
+    [[parties]]                                 # everybody who has to sign
+    identity = "keys/airline.pub"               # relative to this file
+    [[analysts]]                                # may ask or receive, sign nothing; optional
+    identity = "keys/analyst.pub"
+    [[datasets]]
+    id = "flights"
+    owner = "airline"
+    privacy_unit = "tailnum"                    # whose distinct values are protected
+    threshold = 10                              # fewest of them behind any released row
+    unique = ["flight_id"]                      # optional
+    max_rows = 1_000_000
+    max_bytes = 500_000_000
+    [datasets.columns]                          # in the order of the data; no `uses`: may not be used
+    flight_id = { type = "int64" }
+    tailnum = { type = "text", uses = ["join"] }
+    dep_delay = { type = "int64", nullable = true, uses = ["avg", "sum"] }
+    email = { type = "text", uses = ["join"], normalise = "email/v1" }
+    [[queries]]
+    id = "delay_by_wind"
+    sql = "SELECT ... WHERE year >= $min_year GROUP BY ..."
+    run_by = ["analyst"]
+    receivers = ["analyst"]
+    max_runs = 5
+    many_to_many = false                        # optional
+    [[queries.parameters]]                      # optional; a range, or choices = ["a", "b"]
+    name = "min_year"
+    low = 1950
+    high = 2013
+    [[releases]]
+    file = "release.toml"                       # or name, pcr0, pcr1, pcr2, root_sha256 (hexadecimal)
+"""
+
+from party_client.agreements.agreement_file import load_agreement, load_approval, require_digest_untrusted
+from party_client.agreements.checking import Check, check
+from party_client.agreements.comparing import Change, diff
+from party_client.agreements.compile import compile_toml
+from party_client.agreements.errors import AgreementError
+from party_client.agreements.signing import approval_status, sign
+from party_client.agreements.validity import Validity, require_not_expired, require_valid, validity
+
+__all__ = [
+    "AgreementError",
+    "Change",
+    "Check",
+    "Validity",
+    "approval_status",
+    "check",
+    "compile_toml",
+    "diff",
+    "load_agreement",
+    "load_approval",
+    "require_digest_untrusted",
+    "require_not_expired",
+    "require_valid",
+    "sign",
+    "validity",
+]

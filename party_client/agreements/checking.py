@@ -1,0 +1,180 @@
+"""What an agreement lets happen, worked out before anybody signs it.
+
+The queries are compiled by the very code that the enclave runs, and everything said here comes from those
+plans and from the agreement's own values, never from its title or purpose. The text comes from another
+organisation; a query that the enclave would refuse is reported with its reason. A roots argument says which
+roots of trust the reader believes; any other is called unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from party_client.agreements.inference import agreement_warnings, query_inferences
+from party_client.agreements.plain_language import DOINGS, output_sentence, parameter_sentence
+from party_client.agreements.releases import ReleaseCheck, check_release
+from party_client.agreements.validity import Validity, validity
+from party_client.attestation import TrustedRoots
+from protos.formats.agreement import Agreement
+from protos.formats.query import Query
+from protos.plan import Plan, QueryRefusedError, compile_query
+
+
+@dataclass(frozen=True)
+class ColumnUse:
+    """One way in which a query uses one column, and the grant of its owner that lets it."""
+
+    owner: str
+    dataset: str
+    column: str
+    use: str
+    doing: str
+    """`use` in words."""
+    places: tuple[str, ...]
+    """Where in the query's text."""
+
+
+@dataclass(frozen=True)
+class UnitsCounted:
+    """Whose distinct privacy units are counted behind every row, and how many there must be."""
+
+    owner: str
+    dataset: str
+    unit: str
+    asked_units: int
+    """By the owner."""
+    required_units: int
+    """In this query: the strictest of all owners."""
+
+
+@dataclass(frozen=True)
+class QueryCheck:
+    """What one query does. With a `refusal`, the enclave would not run it and the rest is empty."""
+
+    id: str
+    sql: str
+    run_by: tuple[str, ...]
+    receivers: tuple[str, ...]
+    max_runs: int
+    parameters: tuple[str, ...]
+    uses: tuple[ColumnUse, ...] = ()
+    leaves: tuple[str, ...] = ()
+    thresholds: tuple[UnitsCounted, ...] = ()
+    inferences: tuple[str, ...] = ()
+    refusal: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetCheck:
+    """What an owner brings: which columns every query together uses, and which travel unused."""
+
+    owner: str
+    id: str
+    privacy_unit: str
+    threshold: int
+    used: tuple[str, ...]
+    unused: tuple[str, ...]
+    """Sealed and sent like the others, although no query needs them."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Everything a person should know before signing."""
+
+    agreement: Agreement
+    validity: Validity
+    releases: tuple[ReleaseCheck, ...]
+    queries: tuple[QueryCheck, ...]
+    datasets: tuple[DatasetCheck, ...]
+    warnings: tuple[str, ...]
+    """About the agreement as a whole."""
+
+    @property
+    def refused(self) -> tuple[QueryCheck, ...]:
+        """Queries that the enclave would refuse."""
+        return tuple(query for query in self.queries if query.refusal is not None)
+
+
+def check(agreement: Agreement, *, now: datetime, roots: TrustedRoots) -> Check:
+    """The account of `agreement` at `now`, for somebody who believes `roots`."""
+    compiled = [_compile(agreement, query) for query in agreement.queries]
+    plans = [plan for plan in compiled if isinstance(plan, Plan)]
+    releases = tuple(check_release(release, roots) for release in agreement.releases)
+    return Check(
+        agreement=agreement,
+        validity=validity(agreement, now=now),
+        releases=releases,
+        queries=tuple(
+            _query(agreement, query, plan) for query, plan in zip(agreement.queries, compiled, strict=True)
+        ),
+        datasets=tuple(_datasets(agreement, plans)),
+        warnings=tuple(agreement_warnings(agreement, plans, {release.kind for release in releases})),
+    )
+
+
+def _compile(agreement: Agreement, query: Query) -> Plan | QueryRefusedError:
+    try:
+        return compile_query(agreement, query)
+    except QueryRefusedError as error:
+        return error
+
+
+def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -> QueryCheck:
+    head = QueryCheck(
+        id=query.id,
+        sql=query.sql,
+        run_by=query.run_by,
+        receivers=query.receivers,
+        max_runs=min(query.max_runs, agreement.limits.max_runs),
+        parameters=tuple(parameter_sentence(parameter) for parameter in query.parameters),
+    )
+    if isinstance(plan, QueryRefusedError):
+        return replace(head, refusal=plan.message, hint=plan.hint)
+    return replace(
+        head,
+        uses=tuple(_uses(plan)),
+        leaves=tuple(output_sentence(output) for output in plan.outputs),
+        thresholds=tuple(_thresholds(plan)),
+        inferences=query_inferences(agreement, query, plan),
+    )
+
+
+def _uses(plan: Plan) -> Iterable[ColumnUse]:
+    """One entry for each owner, column and use, however often the text mentions it."""
+    places: dict[tuple[str, str, str, str], list[str]] = {}
+    for usage in plan.usages:
+        key = (usage.owner, usage.dataset, usage.column, usage.use)
+        places.setdefault(key, []).extend([str(usage.place)] if usage.place else [])
+    for owner, dataset, column, use in sorted(places):
+        where = tuple(dict.fromkeys(places[owner, dataset, column, use]))
+        yield ColumnUse(owner, dataset, column, use, DOINGS[use], where)
+
+
+def _thresholds(plan: Plan) -> Iterable[UnitsCounted]:
+    for threshold in plan.thresholds:
+        yield UnitsCounted(
+            owner=threshold.owner,
+            dataset=threshold.dataset,
+            unit=threshold.unit.column,
+            asked_units=threshold.own_units,
+            required_units=threshold.required_units,
+        )
+
+
+def _datasets(agreement: Agreement, plans: list[Plan]) -> Iterable[DatasetCheck]:
+    mentioned = {(usage.dataset, usage.column) for plan in plans for usage in plan.usages}
+    counted = {(threshold.dataset, threshold.unit.column) for plan in plans for threshold in plan.thresholds}
+    for dataset in agreement.datasets:
+        needed = mentioned | counted | {(dataset.id, name) for name in dataset.unique}
+        names = [column.name for column in dataset.columns]
+        yield DatasetCheck(
+            owner=dataset.owner,
+            id=dataset.id,
+            privacy_unit=dataset.privacy_unit,
+            threshold=dataset.threshold,
+            used=tuple(name for name in names if (dataset.id, name) in needed),
+            unused=tuple(name for name in names if (dataset.id, name) not in needed),
+        )

@@ -1,0 +1,158 @@
+"""From the TOML that people write to the one agreement that they sign.
+
+`compile_toml` reads the file and the identities and releases that it names, and returns an `Agreement` whose
+canonical bytes decode to itself: two parties that compile the same text get the same digest, whatever their
+editor does to line ends. Every mistake is an `AgreementError` that names file, table and key, or an
+`IdentityFileError`. The package's docstring shows every key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from party_client.agreements.errors import AgreementTextError
+from party_client.agreements.table import Table, located
+from party_client.agreements.toml_file import read_toml
+from party_client.identity import PublicIdentity
+from protos.formats.agreement import Agreement, Limits
+from protos.formats.identifiers import DIGEST_BYTES, from_hex
+from protos.formats.participants import FINGERPRINT_BYTES, Participant, Release
+from protos.formats.query import Parameter, Query
+from protos.formats.schema import Column, Dataset
+
+_AGREEMENT_KEYS: Final = (
+    *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
+    *("parties", "datasets", "queries", "releases"),
+)
+_RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
+
+
+def compile_toml(path: Path) -> Agreement:
+    """The agreement in the TOML file at `path`; files it names are relative to its folder."""
+    top = Table(read_toml(path), path.name, required=_AGREEMENT_KEYS, optional=("analysts", "logged"))
+    folder = path.parent
+    parties = tuple(_participant(place, value, folder) for place, value in top.tables("parties"))
+    analysts = tuple(_participant(place, value, folder) for place, value in top.tables("analysts"))
+    datasets = tuple(_dataset(place, value) for place, value in top.tables("datasets"))
+    queries = tuple(_query(place, value) for place, value in top.tables("queries"))
+    releases = tuple(
+        release for place, value in top.tables("releases") for release in _releases(place, value, folder)
+    )
+    bounds = _limits(f"{path.name}: [limits]", dict(top.items("limits")))
+    with located(path.name):
+        agreement = Agreement(
+            id=top.text("id"),
+            title=top.text("title"),
+            purpose=top.text("purpose"),
+            valid_from_s=top.seconds("valid_from"),
+            valid_until_s=top.seconds("valid_until"),
+            parties=parties,
+            analysts=analysts,
+            datasets=datasets,
+            queries=queries,
+            releases=releases,
+            limits=bounds,
+            logged=top.text("logged", "nothing"),
+        )
+        # Some bounds are checked when bytes are read. Whoever gets these bytes must be able to read them.
+        return Agreement.decode_untrusted(agreement.encode())
+
+
+def _participant(place: str, value: object, folder: Path) -> Participant:
+    table = Table(value, place, required=("identity",))
+    return PublicIdentity.load(folder / table.text("identity")).participant()
+
+
+def _limits(place: str, value: object) -> Limits:
+    table = Table(value, place, required=("memory_mib", "threads", "max_runs"))
+    with located(place, "limits"):
+        return Limits(
+            memory_mib=table.integer("memory_mib"),
+            threads=table.integer("threads"),
+            max_runs=table.integer("max_runs"),
+        )
+
+
+def _dataset(place: str, value: object) -> Dataset:
+    required = ("id", "owner", "privacy_unit", "threshold", "max_rows", "max_bytes", "columns")
+    table = Table(value, place, required=required, optional=("unique",))
+    columns = tuple(_column(place, name, column) for name, column in table.items("columns"))
+    with located(place, f"dataset {table.text('id')}"):
+        return Dataset(
+            id=table.text("id"),
+            owner=table.text("owner"),
+            columns=columns,
+            privacy_unit=table.text("privacy_unit"),
+            threshold=table.integer("threshold"),
+            unique=table.texts("unique"),
+            max_rows=table.integer("max_rows"),
+            max_bytes=table.integer("max_bytes"),
+        )
+
+
+def _column(place: str, name: str, value: object) -> Column:
+    place = f"{place}, column {name}"
+    table = Table(value, place, required=("type",), optional=("nullable", "uses", "normalise"))
+    with located(place, f"column {name}"):
+        return Column(
+            name=name,
+            type=table.text("type"),
+            nullable=table.flag("nullable"),
+            uses=frozenset(table.text_set("uses")),
+            normalise=table.text("normalise", "none"),
+        )
+
+
+def _query(place: str, value: object) -> Query:
+    required = ("id", "sql", "run_by", "receivers", "max_runs")
+    table = Table(value, place, required=required, optional=("parameters", "many_to_many"))
+    parameters = tuple(_parameter(where, parameter) for where, parameter in table.tables("parameters"))
+    if "\t" in table.text("sql"):
+        raise AgreementTextError(f"{place}: `sql` has a tab in it", hint="indent with spaces")
+    with located(place, f"query {table.text('id')}"):
+        return Query(
+            id=table.text("id"),
+            sql=table.text("sql"),
+            parameters=parameters,
+            run_by=table.text_set("run_by"),
+            receivers=table.text_set("receivers"),
+            max_runs=table.integer("max_runs"),
+            many_to_many=table.flag("many_to_many"),
+        )
+
+
+def _parameter(place: str, value: object) -> Parameter:
+    table = Table(value, place, required=("name",), optional=("low", "high", "choices"))
+    with located(place, f"parameter {table.text('name')}"):
+        return Parameter(
+            name=table.text("name"),
+            low=table.integer("low") if "low" in table else None,
+            high=table.integer("high") if "high" in table else None,
+            choices=table.text_set("choices"),
+        )
+
+
+def _releases(place: str, value: object, folder: Path) -> list[Release]:
+    """The release written here, or those of the file named here (`[[releases]]` tables of their own)."""
+    if not (isinstance(value, dict) and "file" in value):
+        return [_release(place, value)]
+    path = folder / Table(value, place, required=("file",)).text("file")
+    file = Table(read_toml(path), path.name, required=("releases",))
+    return [_release(where, release) for where, release in file.tables("releases")]
+
+
+def _release(place: str, value: object) -> Release:
+    table = Table(value, place, required=_RELEASE_KEYS)
+
+    def measured(key: str, length: int) -> bytes:
+        return from_hex(table.text(key), length=length, what=key)
+
+    with located(place, f"release {table.text('name')}"):
+        return Release(
+            name=table.text("name"),
+            pcr0=measured("pcr0", DIGEST_BYTES),
+            pcr1=measured("pcr1", DIGEST_BYTES),
+            pcr2=measured("pcr2", DIGEST_BYTES),
+            root_sha256=measured("root_sha256", FINGERPRINT_BYTES),
+        )

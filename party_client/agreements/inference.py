@@ -1,0 +1,132 @@
+"""What receivers could still work out, although every row was allowed to leave.
+
+Rules on columns and thresholds limit what is shown, not what is concluded. Each sentence here is about a
+construct that the query really has; none says that something is safe. See `docs/threat-model.md`, rows 15,
+18, 26 and 29, for what is not prevented yet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from party_client.agreements.plain_language import expression_text, parameter_choices
+from party_client.agreements.releases import SIMULATED, UNKNOWN
+from protos.formats.agreement import Agreement
+from protos.formats.query import Query
+from protos.plan import Plan
+from protos.plan.expressions import Aggregate, columns_of
+
+LOW_THRESHOLD_UNITS: Final = 5
+
+
+def query_inferences(agreement: Agreement, query: Query, plan: Plan) -> tuple[str, ...]:
+    """Sentences about one query, none of them twice."""
+    sentences = [
+        *_from_rows(plan),
+        *_from_aggregates(plan),
+        *_from_joins(query, plan),
+        *_from_repetition(agreement, query, plan),
+    ]
+    return tuple(dict.fromkeys(sentences))
+
+
+def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Collection[str]) -> Iterator[str]:
+    """Sentences about all queries together and about the enclave they run in; `kinds` of its releases."""
+    if SIMULATED in kinds:
+        yield (
+            f"{SIMULATED}: a release accepted here runs on an ordinary computer, whose owner can read "
+            "everything. Never send real data under this agreement."
+        )
+    if UNKNOWN in kinds:
+        yield (
+            f"{UNKNOWN}: a release accepted here is vouched for by a root of trust that is neither AWS's nor "
+            "given with --root. Find out whose it is before you sign."
+        )
+    readers = defaultdict(list)
+    for plan in plans:
+        for source in plan.sources:
+            readers[source.dataset.id].append(plan.query)
+    for dataset, queries in readers.items():
+        if len(queries) > 1:
+            yield (
+                f"Queries {', '.join(queries)} all read {dataset}: whoever receives several results can "
+                "subtract one from another. Nothing prevents that yet."
+            )
+    yield (
+        "Runs are counted per enclave. If the parties send their data to another enclave of this agreement, "
+        "the count begins again."
+    )
+    if agreement.logged != "nothing":
+        yield "The operator sees the names of the phases that the enclave enters, and when."
+
+
+def _from_rows(plan: Plan) -> Iterator[str]:
+    yield "Results are exact: no noise is added to them."
+    required = plan.thresholds[0].required_units
+    if required == 1:
+        yield "A threshold of 1 protects nobody: a row may be about one single privacy unit."
+    elif required < LOW_THRESHOLD_UNITS:
+        yield f"A threshold of {required} is low: a row may be about as few as {required} privacy units."
+    units = ", ".join(f"{threshold.dataset}.{threshold.unit.column}" for threshold in plan.thresholds)
+    yield (
+        f"Protection is counted in distinct values of {units}: somebody who stands behind several values of "
+        "one of them counts as several."
+    )
+    if plan.groups:
+        yield (
+            f"A row that is missing has fewer than {required} units of some owner behind it, or none. "
+            "The receipt says how many were withheld, rounded up to a power of ten."
+        )
+    if shown := [output.name for output in plan.outputs if output.kind == "group"]:
+        yield f"Every combination of {', '.join(shown)} that leaves is known to exist in the data."
+    if plan.where is not None:
+        columns = dict.fromkeys(f"{column.dataset}.{column.column}" for column in columns_of(plan.where))
+        yield f"Everybody counted in a row meets the condition on {', '.join(columns)}."
+
+
+def _from_aggregates(plan: Plan) -> Iterator[str]:
+    aggregates = [output.expression for output in plan.outputs if isinstance(output.expression, Aggregate)]
+    for aggregate in aggregates:
+        if aggregate.argument is None:
+            continue
+        text = expression_text(aggregate.argument)
+        if aggregate.function in ("max", "min"):
+            extreme = "largest" if aggregate.function == "max" else "smallest"
+            yield f"The {extreme} {text} of a row is one record's exact value, however many stand behind it."
+        elif aggregate.function in ("sum", "avg"):
+            yield (
+                f"One extreme {text} can dominate its row: values are not bounded. "
+                "Who knows all other values of a row can compute the last one."
+            )
+
+
+def _from_joins(query: Query, plan: Plan) -> Iterator[str]:
+    owners = {source.dataset.owner for source in plan.sources}
+    if any(source.join is not None and source.join.many_to_many for source in plan.sources):
+        yield "A join matches several rows with several rows: one record can be counted many times in a row."
+    counts = any(
+        isinstance(output.expression, Aggregate) and output.expression.function.startswith("count")
+        for output in plan.outputs
+    )
+    if counts and any(source.join is not None for source in plan.sources):
+        yield "The counts in a row say how many records of the joined datasets match each other."
+    for receiver in query.receivers:
+        if receiver in owners and len(owners) > 1:
+            others = ", ".join(sorted(owners - {receiver}))
+            yield (
+                f"{receiver} receives the result and knows its own records: it can conclude more about the "
+                f"data of {others} than a stranger, for example when all its own records found a match."
+            )
+
+
+def _from_repetition(agreement: Agreement, query: Query, plan: Plan) -> Iterator[str]:
+    runs = min(query.max_runs, agreement.limits.max_runs)
+    choices = parameter_choices(query.parameters)
+    if choices > 1 and runs > 1:
+        yield (
+            f"A run can be chosen in {choices:,} ways, and there may be {runs:,} runs: the difference of two "
+            f"results can be about fewer than {plan.thresholds[0].required_units} privacy units. "
+            "Nothing prevents that yet."
+        )

@@ -1,0 +1,71 @@
+"""Signing an agreement as one of its parties, and who has signed it so far.
+
+Approvals come from other organisations through a coordinator that nobody trusts: each is verified against
+the agreement's own keys. Raises `NotAPartyError`, `ExpiredError`, and `SignatureError` or `FormatError` for
+an approval that is not one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from party_client.agreements.errors import NotAPartyError
+from party_client.agreements.validity import require_not_expired
+from party_client.identity import Identity, fingerprint
+from protos.formats.agreement import Agreement
+from protos.formats.approvals import Approval, sign_approval, verify_approval_untrusted
+
+
+@dataclass(frozen=True)
+class ApprovalStatus:
+    """One approval of each party that signed, in the order of the agreement; and who is missing."""
+
+    signed: tuple[Approval, ...]
+    missing: tuple[str, ...]
+    """Ids of parties."""
+
+    @property
+    def in_force(self) -> bool:
+        """Whether all have signed. What relies on it takes an `AgreementInForce` instead of this."""
+        return not self.missing
+
+
+def require_party(agreement: Agreement, identity: Identity) -> None:
+    """`identity` is a party of `agreement`, with exactly these keys and this name."""
+    named = {party.id: party for party in agreement.parties}.get(identity.id)
+    if named is None:
+        parties = ", ".join(party.id for party in agreement.parties)
+        raise NotAPartyError(
+            f"{identity.id!r} is not a party of agreement {agreement.id}; its parties are {parties}",
+            hint="analysts do not sign; a party uses the identity whose .pub file it gave to the others",
+        )
+    if named != identity.public.participant():
+        raise NotAPartyError(
+            f"agreement {agreement.id} names another identity as {identity.id}: got fingerprint "
+            f"{fingerprint(named)}, yours is {identity.public.fingerprint()}",
+            hint="send your .pub file to whoever compiled the agreement, and compare fingerprints by phone",
+        )
+
+
+def sign(agreement: Agreement, identity: Identity, *, now: datetime) -> bytes:
+    """The approval of `agreement` by `identity`: a COSE_Sign1 message over the agreement's digest."""
+    require_party(agreement, identity)
+    require_not_expired(agreement, now=now)
+    return sign_approval(
+        agreement.digest(), party=identity.id, key=identity.signing_key, signed_at_s=int(now.timestamp())
+    )
+
+
+def approval_status(agreement: Agreement, messages: Sequence[bytes]) -> ApprovalStatus:
+    """Who has signed and who is missing. A party that signed more than once counts once."""
+    approvals = {
+        approval.party: approval
+        for approval in (verify_approval_untrusted(agreement, message) for message in messages)
+    }
+    ids = [party.id for party in agreement.parties]
+    return ApprovalStatus(
+        signed=tuple(approvals[id] for id in ids if id in approvals),
+        missing=tuple(id for id in ids if id not in approvals),
+    )

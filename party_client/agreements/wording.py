@@ -1,0 +1,108 @@
+"""The words for parts of an agreement: what each is called, how its values read, which way a change points.
+
+Values come from canonical bytes of an agreement that has been parsed; nothing here fails on them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+_SINGULAR: Final = {
+    "analysts": "analyst",
+    "columns": "column",
+    "datasets": "dataset",
+    "parameters": "parameter",
+    "parties": "party",
+    "queries": "query",
+    "releases": "release",
+}
+_READABLE: Final = {
+    "run_by": "who may ask",
+    "receivers": "who receives",
+    "valid_from_s": "valid from",
+    "valid_until_s": "valid until",
+    "signing_key": "signing key",
+    "receiving_key": "receiving key",
+    "privacy_unit": "privacy unit",
+    "max_runs": "runs at most",
+    "max_rows": "rows at most",
+    "max_bytes": "bytes at most",
+    "memory_mib": "memory (MiB)",
+    "root_sha256": "root of trust",
+    "many_to_many": "many-to-many joins",
+    "sql": "SQL",
+}
+_SHOWN_BYTES: Final = 8
+_SHOWN_CHARACTERS: Final = 200
+
+LOOSER: Final = "looser"
+STRICTER: Final = "stricter"
+_MORE_IS_LOOSER: Final = frozenset({"max_runs", "valid_until_s", "high", "many_to_many"})
+_LESS_IS_LOOSER: Final = frozenset({"threshold", "valid_from_s", "low"})
+_MEMBERS: Final = frozenset({"choices", "receivers", "run_by", "uses"})
+_GRANTS: Final = frozenset({"queries", "releases"})
+
+
+def noun(path: tuple[str, ...]) -> str:
+    """("datasets", "flights", "threshold") → "dataset flights, threshold"."""
+    parts: list[str] = []
+    rest = list(path)
+    while rest:
+        key = rest.pop(0)
+        if key in _SINGULAR and rest:
+            parts.append(f"{_SINGULAR[key]} {rest.pop(0)}")
+        else:
+            parts.append(_READABLE.get(key, key))
+    return ", ".join(parts)
+
+
+def names_of(items: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
+    """The items by name. Releases may share one: then a piece of the measurement is added to it."""
+    names = [item[key] for item in items]
+    if len(set(names)) == len(names):
+        return dict(zip(names, items, strict=True))
+    return {f"{item[key]} ({item['pcr0'].hex()} {item['root_sha256'].hex()})": item for item in items}
+
+
+def value_text(key: str, value: Any) -> str:
+    """One value for a person: times as dates, bytes by their beginning, lists with commas."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, bytes):
+        return f"{value[:_SHOWN_BYTES].hex()}…"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if key.endswith("_s"):
+        return time_text(value)
+    return f"{value:,}" if isinstance(value, int) else repr(value)[:_SHOWN_CHARACTERS]
+
+
+def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
+    """`LOOSER` when the change lets more happen, `STRICTER` when less, empty when neither is certain."""
+    key = path[-1]
+    if len(path) == 2 and path[0] in _GRANTS:
+        return _either(before is None, after is None)
+    if isinstance(before, list) and isinstance(after, list) and key in _MEMBERS:
+        return _either(set(after) - set(before), set(before) - set(after))
+    if isinstance(before, int) and isinstance(after, int):
+        if key in _LESS_IS_LOOSER:
+            before, after = after, before
+        elif key not in _MORE_IS_LOOSER:
+            return ""
+        return _either(after > before, after < before)
+    return _either(after == "phases", after == "nothing") if key == "logged" else ""
+
+
+def _either(looser: object, stricter: object) -> str:
+    return LOOSER if looser else STRICTER if stricter else ""
+
+
+def time_text(seconds: int) -> str:
+    """Seconds since 1970 as a date; a number where the calendar ends."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:,} seconds after 1970"

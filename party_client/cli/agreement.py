@@ -1,0 +1,214 @@
+"""`concordat agreement`: write, understand, compare and sign an agreement, and pass it around.
+
+Files and answers of the coordinator come from others: what a command prints or signs is what it computed from
+the bytes itself. The clock is this computer's, and every sentence that depends on it says what it showed.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from party_client import files
+from party_client.agreements import (
+    Check,
+    approval_status,
+    check,
+    compile_toml,
+    diff,
+    load_agreement,
+    load_approval,
+    require_not_expired,
+    sign,
+)
+from party_client.agreements.agreement_file import save_agreement
+from party_client.agreements.describe import facts
+from party_client.agreements.errors import AgreementError
+from party_client.agreements.signing import require_party
+from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
+from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_check
+from party_client.cli.connection import roots_option, trusted_roots
+from party_client.cli.options import identity_option
+from party_client.cli.present import console, emit, json_option
+from party_client.identity import Identity
+from protos.formats.agreement import Agreement
+from protos.plan import compile_query
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(name="agreement")
+def group() -> None:
+    """Write, understand, compare and sign an agreement."""
+
+
+for command in (submit, approve, fetch, list_agreements):
+    group.add_command(command)
+
+
+@group.command("compile")
+@click.argument("file", type=FILE)
+@click.option("-o", "--output", type=NEW_FILE, help="Default: FILE with the ending .agreement.")
+@json_option
+def compile_command(*, file: Path, output: Path | None, as_json: bool) -> None:
+    """Turn the agreement that people wrote (TOML) into the one that they sign.
+
+    \b
+    Example:
+      concordat agreement compile flights.toml -o flights.agreement
+    """
+    agreement = compile_toml(file)
+    for query in agreement.queries:
+        compile_query(agreement, query)  # an agreement whose queries cannot run is not worth a signature
+    path = output or file.with_suffix(".agreement")
+    save_agreement(path, agreement)
+    digest = agreement.digest()
+    emit(
+        as_json,
+        {"digest": digest, "file": path},
+        lambda out: out.print(f"{path}\ndigest {digest.hex()}", soft_wrap=True),
+    )
+
+
+@group.command("check")
+@click.argument("file", type=FILE)
+@roots_option
+@json_option
+def check_command(*, file: Path, root_files: tuple[Path, ...], as_json: bool) -> None:
+    """Explain what the agreement in FILE would let happen. Read it before you sign.
+
+    For each query: whose columns are used and by which grant, what leaves and to whom, whose units the
+    thresholds count, and what could still be worked out. The exit status is 1 if the enclave would refuse a
+    query, or if the agreement has expired.
+    """
+    agreement = load_agreement(file)
+    found = _check(agreement, root_files)
+    emit(as_json, _check_facts(found), lambda out: render_check(found, out))
+    _require_signable(found)
+
+
+@group.command()
+@click.argument("file", type=FILE)
+@json_option
+def show(*, file: Path, as_json: bool) -> None:
+    """Show everything that the agreement in FILE says."""
+    agreement = load_agreement(file)
+    emit(as_json, facts(agreement), lambda out: render_agreement(agreement, out))
+
+
+@group.command("diff")
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE)
+@json_option
+def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
+    """Show in words what differs between two agreements, and which changes let more happen."""
+    first, second = load_agreement(before), load_agreement(after)
+    changes = diff(first, second)
+    value = {"before": first.digest(), "after": second.digest(), "changes": [vars(item) for item in changes]}
+    emit(as_json, value, lambda out: render_changes(changes, out))
+
+
+@group.command("sign")
+@click.argument("file", type=FILE)
+@identity_option
+@roots_option
+@click.option("-o", "--output", type=NEW_FILE, help="Default: FILE with the ending .YOU.approval.")
+@click.option("--yes", is_flag=True, help="Sign without asking.")
+@json_option
+def sign_command(
+    *,
+    file: Path,
+    identity: Identity,
+    root_files: tuple[Path, ...],
+    output: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Explain the agreement in FILE as `check` does, then sign it.
+
+    \b
+    Example:
+      concordat agreement sign flights.agreement --identity keys/airline.key
+    """
+    agreement = load_agreement(file)
+    require_party(agreement, identity)
+    found = _check(agreement, root_files)
+    _require_signable(found)
+    if not yes:
+        render_check(found, console(stderr=True))
+        _require_consent(agreement, identity)
+    approval = sign(agreement, identity, now=datetime.now(UTC))
+    path = output or file.with_suffix(f".{identity.id}.approval")
+    files.replace(path, approval)
+    emit(
+        as_json,
+        {"digest": agreement.digest(), "party": identity.id, "file": path},
+        lambda out: out.print(f"{path}\nsigned as {identity.id}: {agreement.digest().hex()}", soft_wrap=True),
+    )
+
+
+@group.command()
+@click.argument("file", type=FILE)
+@click.argument("approval_files", type=FILE, nargs=-1, metavar="APPROVAL...")
+@json_option
+def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) -> None:
+    """Say who has signed the agreement in FILE and who is missing.
+
+    Every APPROVAL is verified. The exit status is 1 while somebody is missing.
+    """
+    agreement = load_agreement(file)
+    messages = [load_approval(path) for path in approval_files]
+    status = approval_status(agreement, messages)
+    value = {
+        "digest": agreement.digest(),
+        "in_force": status.in_force,
+        "signed": [{"party": item.party, "signed_at_s": item.signed_at_s} for item in status.signed],
+        "missing": list(status.missing),
+    }
+    emit(as_json, value, lambda out: render_approvals(agreement, status, out))
+    if not status.in_force:
+        raise click.exceptions.Exit(1)
+
+
+def _check(agreement: Agreement, root_files: tuple[Path, ...]) -> Check:
+    return check(agreement, now=datetime.now(UTC), roots=trusted_roots(root_files))
+
+
+def _require_signable(found: Check) -> None:
+    """Raises for what makes a signature pointless: queries that cannot run, a time that is over."""
+    for query in found.refused:
+        raise AgreementError(f"the enclave would refuse this agreement: {query.refusal}", hint=query.hint)
+    require_not_expired(found.agreement, now=found.validity.now)
+
+
+def _require_consent(agreement: Agreement, identity: Identity) -> None:
+    if not sys.stdin.isatty():
+        raise AgreementError(
+            "nobody is here to be asked, so nothing was signed",
+            hint="read what `concordat agreement check` says, then add --yes",
+        )
+    if not click.confirm(f"\nSign {agreement.id} as {identity.id}?", err=True):
+        raise AgreementError("not signed, as you wished")
+
+
+def _check_facts(found: Check) -> dict[str, object]:
+    return {
+        "digest": found.agreement.digest(),
+        "id": found.agreement.id,
+        "validity": {**vars(found.validity), "sentence": found.validity.sentence},
+        "releases": [vars(release) for release in found.releases],
+        "queries": [
+            {
+                **vars(query),
+                "uses": [vars(use) for use in query.uses],
+                "thresholds": [vars(threshold) for threshold in query.thresholds],
+            }
+            for query in found.queries
+        ],
+        "datasets": [vars(dataset) for dataset in found.datasets],
+        "warnings": found.warnings,
+    }

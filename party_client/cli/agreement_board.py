@@ -1,0 +1,134 @@
+"""The half of `concordat agreement` that talks to the coordinator, which is only a board to pin things to.
+
+What it gives back is verified before it is believed: an agreement by its digest, approvals by the keys in the
+agreement. What it keeps back, or shows to one party only, shows in the digests that parties compare.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from party_client import files
+from party_client.agreements import approval_status, load_agreement, load_approval, require_digest_untrusted
+from party_client.agreements.agreement_file import save_agreement
+from party_client.agreements.errors import SplitViewError
+from party_client.cli.agreement_text import render_approvals
+from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.present import emit, json_option
+from protos.formats.agreement import Agreement
+from protos.formats.approvals import verify_approval_untrusted
+from protos.formats.errors import ConcordatError
+from protos.formats.identifiers import DIGEST_BYTES, from_hex
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Digest(click.ParamType[bytes]):
+    name = "digest"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """48 bytes, or a usage error."""
+        try:
+            return from_hex(value, length=DIGEST_BYTES, what="digest")
+        except ConcordatError as error:
+            self.fail(error.message, param, ctx)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@connection_options
+@json_option
+def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
+    """Give the agreement in FILE to the coordinator, for the other parties to fetch."""
+    agreement = load_agreement(file)
+    digest = agreement.digest()
+    with connect(connection) as coordinator:
+        got = coordinator.put_agreement(agreement.encode())
+    if got != digest:
+        raise SplitViewError(
+            f"gave agreement {digest.hex()[:16]}…, the coordinator keeps {got.hex()[:16]}…",
+            hint="do not use this coordinator",
+        )
+    emit(as_json, {"digest": digest}, lambda out: out.print(f"digest {digest.hex()}", soft_wrap=True))
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--approval", "approval_file", type=FILE, required=True, help="From `concordat agreement sign`."
+)
+@connection_options
+@json_option
+def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
+    """Give your approval of the agreement in FILE to the coordinator."""
+    agreement, message = load_agreement(file), load_approval(approval_file)
+    approval = verify_approval_untrusted(agreement, message)
+    with connect(connection, identity_id=approval.party) as coordinator:
+        coordinator.put_approval(agreement.digest(), message)
+    emit(
+        as_json,
+        {"digest": agreement.digest(), "party": approval.party},
+        lambda out: out.print(f"approved by {approval.party}: {agreement.digest().hex()}", soft_wrap=True),
+    )
+
+
+@click.command()
+@click.argument("digest", type=_Digest())
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "--approvals",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write each approval into this folder, as PARTY.approval.",
+)
+@connection_options
+@json_option
+def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Connection, as_json: bool) -> None:
+    """Fetch the agreement that DIGEST names, and who has signed it.
+
+    Get the DIGEST from another party and not from the coordinator: the digest is what makes sure that you
+    all see the same agreement.
+    """
+    with connect(connection) as coordinator:
+        stored = coordinator.get_agreement(digest)
+    agreement = require_digest_untrusted(stored.agreement, digest)
+    genuine = [message for message in stored.approvals if _is_genuine(agreement, message)]
+    status = approval_status(agreement, genuine)
+    ignored = len(stored.approvals) - len(genuine)
+    save_agreement(output, agreement)
+    if folder is not None:
+        files.make_folder(folder)
+        for message in genuine:
+            party = verify_approval_untrusted(agreement, message).party
+            files.replace(folder / f"{party}.approval", message)
+    value = {
+        "digest": digest,
+        "file": output,
+        "in_force": status.in_force,
+        "signed": [approval.party for approval in status.signed],
+        "missing": list(status.missing),
+        "ignored_approvals": ignored,
+    }
+    emit(as_json, value, lambda out: render_approvals(agreement, status, out, ignored=ignored))
+
+
+@click.command("list")
+@connection_options
+@json_option
+def list_agreements(*, connection: Connection, as_json: bool) -> None:
+    """List the digests of all agreements at the coordinator."""
+    with connect(connection) as coordinator:
+        digests = coordinator.list_agreements()
+    shown = "\n".join(digest.hex() for digest in digests) or "There are none."
+    emit(as_json, {"digests": digests}, lambda out: out.print(shown, soft_wrap=True))
+
+
+def _is_genuine(agreement: Agreement, message: bytes) -> bool:
+    """Whether to count it. A bad approval must not keep anybody from reading the agreement."""
+    try:
+        verify_approval_untrusted(agreement, message)
+    except ConcordatError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""How an agreement, its check, its differences and its approvals look on a screen."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from party_client.agreements import Change, Check
+from party_client.agreements.checking import QueryCheck
+from party_client.agreements.plain_language import parameter_sentence
+from party_client.agreements.releases import AWS, MEANINGS
+from party_client.agreements.signing import ApprovalStatus
+from party_client.agreements.wording import LOOSER, time_text
+from party_client.cli.present import printable, table
+from party_client.identity import fingerprint
+from protos.formats.agreement import Agreement
+from protos.formats.query import Query
+from protos.formats.schema import Dataset
+
+_INDENT: Final = (0, 0, 0, 4)
+_STYLES: Final = {"+": "green", "-": "red"}
+
+
+def render_check(check: Check, out: Console) -> None:
+    """Everything `checking` found, in the order in which a person decides."""
+    agreement = check.agreement
+    _heading(f"{agreement.id}: {agreement.title}", out)
+    _fields(
+        [
+            ("purpose", agreement.purpose),
+            ("digest", agreement.digest().hex()),
+            ("time", f"{check.validity.state}: {check.validity.sentence}"),
+            ("signed by", f"{', '.join(party.id for party in agreement.parties)} (all of them)"),
+            ("enclave", f"{_limits(agreement)}; it writes {agreement.logged} to its console"),
+        ],
+        out,
+    )
+    _heading("Where it runs", out)
+    for release in check.releases:
+        style = "" if release.kind == AWS else "bold red"
+        _line(f"  {release.kind}: {MEANINGS[release.kind]}", out, style=style)
+        _fields(
+            [
+                ("release", release.name),
+                ("PCR0", release.pcr0.hex()),
+                ("root", release.root_sha256.hex()),
+            ],
+            out,
+        )
+    for query in check.queries:
+        _render_query_check(query, out)
+    _heading("What each owner sends, sealed", out)
+    for dataset in check.datasets:
+        _line(f"  {dataset.owner}: {dataset.id}, {len(dataset.used) + len(dataset.unused)} columns", out)
+        if dataset.unused:
+            _line(f"    used by no query, and better left out: {', '.join(dataset.unused)}", out)
+    _heading("To keep in mind", out)
+    _bullets(check.warnings, out)
+
+
+def _render_query_check(query: QueryCheck, out: Console) -> None:
+    _heading(f"Query {query.id}", out)
+    _fields(
+        [
+            ("asked by", f"{', '.join(query.run_by)}; at most {query.max_runs:,} times"),
+            *(("choosing", parameter) for parameter in query.parameters),
+            ("received by", ", ".join(query.receivers)),
+        ],
+        out,
+    )
+    if query.refusal is not None:
+        _line(f"  REFUSED: {query.refusal}", out, style="bold red")
+        if query.hint:
+            _line(f"  {query.hint}", out)
+        return
+    _subheading("What leaves, row by row", out)
+    _bullets(query.leaves, out)
+    _subheading("A row leaves only with all of these behind it; a figure with fewer is left blank", out)
+    _bullets(
+        (
+            f"at least {item.required_units:,} distinct {item.dataset}.{item.unit} of {item.owner}"
+            + (
+                f" ({item.owner} asks for {item.asked_units:,})"
+                if item.asked_units != item.required_units
+                else ""
+            )
+            for item in query.thresholds
+        ),
+        out,
+    )
+    _subheading("What it does with whose columns, and the grant that lets it", out)
+    for owner, uses in groupby(query.uses, key=lambda use: use.owner):
+        rows = [(f"{use.dataset}.{use.column}", use.doing, use.use, "; ".join(use.places)) for use in uses]
+        _indented(table([owner, "", "grant", "in the SQL"], rows), out)
+    _subheading("What could still be worked out", out)
+    _bullets(query.inferences, out)
+
+
+def render_agreement(agreement: Agreement, out: Console) -> None:
+    """The whole agreement."""
+    _heading(f"{agreement.id}: {agreement.title}", out)
+    _fields(
+        [
+            ("purpose", agreement.purpose),
+            ("digest", agreement.digest().hex()),
+            ("valid", f"{time_text(agreement.valid_from_s)} until {time_text(agreement.valid_until_s)}"),
+            ("limits", _limits(agreement)),
+            ("logged", agreement.logged),
+        ],
+        out,
+    )
+    for title, people in (("Parties", agreement.parties), ("Analysts", agreement.analysts)):
+        if people:
+            _heading(title, out)
+            rows = [(person.id, person.name, fingerprint(person)) for person in people]
+            _indented(table(["id", "name", "fingerprint"], rows), out)
+    for dataset in agreement.datasets:
+        _render_dataset(dataset, out)
+    for query in agreement.queries:
+        _render_query(query, out)
+    for release in agreement.releases:
+        _heading(f"Release {release.name}", out)
+        pcrs = [
+            (f"PCR{index}", pcr.hex()) for index, pcr in enumerate((release.pcr0, release.pcr1, release.pcr2))
+        ]
+        _fields([*pcrs, ("root", release.root_sha256.hex())], out)
+
+
+def _render_dataset(dataset: Dataset, out: Console) -> None:
+    _heading(f"Dataset {dataset.id} of {dataset.owner}", out)
+    _fields(
+        [
+            ("protects", f"{dataset.privacy_unit}: at least {dataset.threshold:,} behind any row"),
+            ("unique", ", ".join(dataset.unique) or "no promise"),
+            ("at most", f"{dataset.max_rows:,} rows, {dataset.max_bytes:,} bytes"),
+        ],
+        out,
+    )
+    rows = [
+        (
+            column.name,
+            column.type + (" or null" if column.nullable else ""),
+            ", ".join(sorted(column.uses)) or "none",
+            "" if column.normalise == "none" else column.normalise,
+        )
+        for column in dataset.columns
+    ]
+    _indented(table(["column", "type", "may be used for", "normalised"], rows), out)
+
+
+def _render_query(query: Query, out: Console) -> None:
+    _heading(f"Query {query.id}", out)
+    _fields(
+        [
+            ("asked by", f"{', '.join(query.run_by)}; at most {query.max_runs:,} times"),
+            ("received by", ", ".join(query.receivers)),
+            *(("choosing", parameter_sentence(parameter)) for parameter in query.parameters),
+            *([("joins", "many-to-many allowed")] if query.many_to_many else []),
+        ],
+        out,
+    )
+    _indented(Text(printable(query.sql.strip("\n")), style="cyan"), out)
+
+
+def render_changes(changes: Sequence[Change], out: Console) -> None:
+    """One line for each difference; what lets more happen stands out."""
+    if not changes:
+        _line("The two agreements are the same.", out)
+    for change in changes:
+        effect = f"  ({change.effect})" if change.effect else ""
+        _line(f"{change.words}{effect}", out, style="bold red" if change.effect == LOOSER else "")
+        for line in change.lines:
+            _line(f"    {line}", out, style=_STYLES.get(line[:1], ""))
+
+
+def render_approvals(agreement: Agreement, status: ApprovalStatus, out: Console, *, ignored: int = 0) -> None:
+    """Who has signed and who has not."""
+    signed = {approval.party: approval for approval in status.signed}
+    rows = [
+        (
+            party.id,
+            f"signed, it says at {time_text(signed[party.id].signed_at_s)}"
+            if party.id in signed
+            else "MISSING",
+            fingerprint(party),
+        )
+        for party in agreement.parties
+    ]
+    _line(f"{agreement.id}  {agreement.digest().hex()}", out)
+    _indented(table(["party", "approval", "fingerprint"], rows), out)
+    if ignored:
+        _line(f"{ignored} approvals that do not verify were ignored", out, style="bold red")
+    _line("In force." if status.in_force else "Not in force: everybody has to sign.", out, style="bold")
+
+
+def _limits(agreement: Agreement) -> str:
+    bounds = agreement.limits
+    return f"{bounds.max_runs:,} runs in all, {bounds.memory_mib:,} MiB of memory, {bounds.threads} threads"
+
+
+def _heading(text: str, out: Console) -> None:
+    out.print()
+    _line(text, out, style="bold")
+
+
+def _subheading(text: str, out: Console) -> None:
+    _line(f"  {text}:", out, style="italic")
+
+
+def _line(text: str, out: Console, *, style: str = "") -> None:
+    out.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def _fields(rows: Iterable[tuple[str, str]], out: Console) -> None:
+    for name, value in rows:
+        out.print(Text.assemble((f"  {name:<12}", "dim"), printable(value)), soft_wrap=True)
+
+
+def _bullets(sentences: Iterable[str], out: Console) -> None:
+    for sentence in sentences:
+        lines = textwrap.wrap(printable(sentence), max(out.width - 6, 20), break_on_hyphens=False)
+        for number, line in enumerate(lines):
+            _line(f"    {' ' if number else '-'} {line}", out)
+
+
+def _indented(item: RenderableType, out: Console) -> None:
+    out.print(Padding(item, _INDENT, expand=False))

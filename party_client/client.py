@@ -1,0 +1,238 @@
+"""The Python interface of a party or an analyst: everything the command does, as one typed object.
+
+    from pathlib import Path
+    from party_client import Client, Coordinator, Identity, TrustedRoots
+
+    identity = Identity.load(Path("keys/airline.key"))
+    with Coordinator.over_tls("coordinator.example:7443", Path("tls"), "airline") as coordinator:
+        client = Client(coordinator, identity, roots=TrustedRoots.aws())
+        job = client.start_job(agreement)
+        client.upload(job, agreement, "flights", Path("flights.csv"))
+
+and for an analyst
+
+        run = client.run(job, agreement, "delay_by_wind", {"min_year": 1990})
+        result = client.result(job, agreement, run)
+        print(result.frame, result.suppressed)
+
+Nothing the coordinator says is believed: `upload` verifies the enclave before it seals, `result` verifies the
+receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
+from party_client.datasets import CsvSettings, open_source
+from party_client.identity import Identity
+from party_client.results import Expected, Result, open_verified
+from party_client.runs import (
+    RunLostError,
+    RunPendingError,
+    RunRefusedError,
+    require_dataset,
+    require_runnable,
+)
+from party_client.transport import Coordinator
+from party_client.upload import Acceptance, Upload
+from protos.formats import cose
+from protos.formats.agreement import Agreement
+from protos.formats.approvals import sign_approval
+from protos.formats.errors import FormatError
+from protos.formats.identifiers import RUN_ID_BYTES
+from protos.formats.limits import KIB, NONCE_BYTES, RESULT_MAX_BYTES
+from protos.formats.query import ParameterValue
+from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
+from protos.v1 import concordat_pb2 as wire
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RUN_WAIT_S: Final = 3600.0
+_POLL_FIRST_S, _POLL_MOST_S = 0.05, 1.0
+_SEALED_RESULT_MAX_BYTES: Final = RESULT_MAX_BYTES + 64 * KIB
+
+
+def utc_now() -> datetime:
+    """The computer's clock."""
+    return datetime.now(UTC)
+
+
+def default_state() -> Path:
+    """Where unfinished uploads are remembered unless somebody says otherwise."""
+    return Path.home() / ".concordat"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadOptions:
+    """How a dataset is read and sent; the defaults are right for most."""
+
+    csv: CsvSettings | None = None
+    ignore_extra: bool = False
+    """Leave columns out that are not in the agreement, instead of refusing them."""
+    compression: str | None = None
+    """"none" or "zstd"; None: zstd unless the coordinator is on this machine."""
+    restart: bool = False
+    """Forget an unfinished upload of this dataset."""
+    progress: Callable[[int], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
+
+
+class Client:
+    """What one identity does through one coordinator. Not to be shared between threads."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        identity: Identity,
+        *,
+        roots: TrustedRoots,
+        state: Path | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`roots` are the authorities whose attestation counts; `state` is this party's own folder."""
+        self.coordinator: Final = coordinator
+        self.identity: Final = identity
+        self.roots: Final = roots
+        self.state: Final = state if state is not None else default_state()
+        self.clock: Final = clock
+
+    def put_agreement(self, agreement: Agreement) -> None:
+        """Pins the agreement to the coordinator's board, for the other parties to fetch and sign."""
+        stored = self.coordinator.put_agreement(agreement.encode())
+        if stored != agreement.digest():
+            raise FormatError("the coordinator stored another agreement than the one that was sent")
+
+    def approve(self, agreement: Agreement) -> bytes:
+        """Signs the agreement as this identity and pins the approval; the signed message."""
+        approval = sign_approval(
+            agreement.digest(),
+            party=self.identity.id,
+            key=self.identity.signing_key,
+            signed_at_s=int(self.clock().timestamp()),
+        )
+        self.coordinator.put_approval(agreement.digest(), approval)
+        return approval
+
+    def start_job(self, agreement: Agreement) -> str:
+        """Asks for an enclave bound to the agreement; the job's id."""
+        return self.coordinator.start_job(agreement.digest()).job_id
+
+    def verify(self, job_id: str, agreement: Agreement) -> VerifiedEnclave:
+        """Challenges the job's enclave with a fresh nonce and verifies its answer: all eleven steps.
+
+        Raises `AttestationError`.
+        """
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        document, key_bundle = self.coordinator.attest(job_id, nonce)
+        return verify_enclave(
+            document,
+            key_bundle,
+            roots=self.roots,
+            nonce=nonce,
+            agreement_digest=agreement.digest(),
+            releases=agreement.releases,
+            now=self.clock(),
+        )
+
+    def upload(
+        self,
+        job_id: str,
+        agreement: Agreement,
+        dataset_id: str,
+        data: Path | str | DataFrame,
+        options: UploadOptions | None = None,
+    ) -> Acceptance:
+        """Verifies the enclave, then reads, seals and sends a dataset, or the rest of an interrupted one.
+
+        Raises `DatasetError`, `AttestationError`, `UploadError` or `TransportError`.
+        """
+        options = options or UploadOptions()
+        local = "none" if self.coordinator.is_local else "zstd"
+        return Upload(
+            coordinator=self.coordinator,
+            job_id=job_id,
+            verify=lambda: self.verify(job_id, agreement),
+            dataset=require_dataset(agreement, dataset_id),
+            identity=self.identity,
+            source=open_source(data, csv=options.csv, ignore_extra=options.ignore_extra),
+            journals=self.state / "uploads",
+            compression=options.compression or local,
+            progress=options.progress,
+            notify=options.notify,
+            restart=options.restart,
+        ).send()
+
+    def run(
+        self,
+        job_id: str,
+        agreement: Agreement,
+        query_id: str,
+        parameters: Mapping[str, ParameterValue] | None = None,
+        *,
+        run_id: bytes | None = None,
+    ) -> bytes:
+        """Asks for a run of a query and waits until it is released; its id (16 bytes).
+
+        Asking again with the same `run_id` gives the same run. Raises `RunError` when it was refused.
+        """
+        query = require_runnable(agreement, query_id, self.identity.id)
+        chosen = query.require_parameters(parameters or {})
+        run_id = run_id if run_id is not None else secrets.token_bytes(RUN_ID_BYTES)
+        request = RunRequest(
+            run_id=run_id,
+            agreement_digest=agreement.digest(),
+            enclave_id=self.verify(job_id, agreement).keys.enclave_id,
+            query=query_id,
+            requested_by=self.identity.id,
+            parameters=chosen,
+        )
+        signed = cose.sign(request.encode(), typ=RUN_REQUEST_LABEL, key=self.identity.signing_key)
+        self.coordinator.request_run(job_id, run_id, signed)
+        self.wait(job_id, run_id)
+        return run_id
+
+    def wait(self, job_id: str, run_id: bytes, *, at_most_s: float = RUN_WAIT_S) -> None:
+        """Returns when the run is released. Raises `RunError` when it was refused, lost or takes too long."""
+        pause_s, waited_s = _POLL_FIRST_S, 0.0
+        while (run := self.coordinator.get_run(job_id, run_id)).state == wire.RUN_STATE_RUNNING:
+            if waited_s >= at_most_s:
+                raise RunPendingError(run_id, waited_s)
+            time.sleep(pause_s)
+            waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, _POLL_MOST_S)
+        if run.state == wire.RUN_STATE_REFUSED:
+            raise RunRefusedError(run.refusal)
+        if run.state != wire.RUN_STATE_RELEASED:
+            raise RunLostError(run_id)
+
+    def result(
+        self,
+        job_id: str,
+        agreement: Agreement,
+        run_id: bytes,
+        *,
+        query_id: str | None = None,
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> Result:
+        """Fetches a released result, verifies its receipt in full and opens it.
+
+        `query_id` and `parameters`, when given, must be what the receipt says was run. Raises `ReceiptError`,
+        `AttestationError`, `SealError`, `SignatureError` or `FormatError`.
+        """
+        receipt, sealed = self.coordinator.fetch_result(
+            job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
+        )
+        return open_verified(
+            sealed,
+            receipt,
+            expected=Expected(agreement, run_id, query_id, parameters),
+            identity=self.identity,
+            roots=self.roots,
+        )

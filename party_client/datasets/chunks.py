@@ -1,0 +1,110 @@
+"""Cuts record batches into chunks: each one Arrow IPC stream of at most 1 MiB, the same for the same rows.
+
+The cut depends on the rows and the compression alone, so reading the same source again gives the same chunks,
+byte for byte: an interrupted upload can be continued without sending other bytes under the same nonce.
+Followed: protos/README.md, "Sealed datasets"; Arrow columnar format, "IPC streaming format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+from pyarrow import ipc
+
+from party_client.datasets.errors import TooMuchDataError
+from party_client.datasets.sources import Source
+from protos.formats.limits import CHUNK_PLAINTEXT_MAX_BYTES, KIB
+
+_MARGIN_BYTES: Final = 8 * KIB
+"""For padding, and for compressed buffers that come out longer than they were."""
+_END_BYTES: Final = 8
+_ZSTD_LEVEL: Final = 1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk before it is sealed."""
+
+    plaintext: bytes
+    rows: int
+    position_bytes: int = 0
+    """How far the source had been read by then (see `Source.position_bytes`)."""
+
+
+def encode_chunks(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, compression: str, source: Source, max_bytes: int
+) -> Iterator[Chunk]:
+    """All rows of `batches` as chunks, each filled as far as whole rows go.
+
+    `compression` is "none" or "zstd"; the size of a chunk is reckoned before compression. `max_bytes` bounds
+    all chunks together. Raises `TooMuchDataError` beyond it, and when a single row does not fit.
+    """
+    cutter = _Cutter(schema, compression)
+    for plaintext, rows in _cut(batches, cutter, source.name):
+        max_bytes -= len(plaintext)
+        if max_bytes < 0:
+            raise TooMuchDataError(
+                f"{source.name}: more bytes than the agreement allows for this dataset",
+                hint="send fewer rows, or agree on another limit (max_bytes)",
+            )
+        yield Chunk(plaintext, rows, source.position_bytes)
+
+
+def _cut(batches: Iterable[pa.RecordBatch], cutter: _Cutter, source: str) -> Iterator[tuple[bytes, int]]:
+    row = 0
+    for batch in batches:
+        rest = batch
+        while rest.num_rows:
+            taken = cutter.add(rest)
+            if taken == 0 and cutter.rows == 0:
+                raise TooMuchDataError(
+                    f"{source}: row {row + 1} needs more than {CHUNK_PLAINTEXT_MAX_BYTES} bytes",
+                    hint="a row must fit into one chunk of 1 MiB",
+                )
+            row += taken
+            rest = rest.slice(taken)
+            if rest.num_rows:
+                yield cutter.cut()
+    if cutter.rows:
+        yield cutter.cut()
+
+
+class _Cutter:
+    """Collects rows until the next one would not fit."""
+
+    def __init__(self, schema: pa.Schema, compression: str) -> None:
+        self._schema = schema
+        codec = pa.Codec("zstd", _ZSTD_LEVEL) if compression == "zstd" else None
+        self._options = ipc.IpcWriteOptions(compression=codec, use_threads=False)
+        self._room_bytes = CHUNK_PLAINTEXT_MAX_BYTES - _MARGIN_BYTES - _END_BYTES - schema.serialize().size
+        self._batches: list[pa.RecordBatch] = []
+        self._used_bytes = 0
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> int:
+        """Takes as many leading rows of `batch` as fit; how many that were."""
+        size = ipc.get_record_batch_size(batch)
+        rows = batch.num_rows
+        room = self._room_bytes - self._used_bytes
+        while size > room and rows:
+            # Aim a little below the room; rows of very different length may need another round.
+            rows = min(rows - 1, int(rows * room / size * 0.99)) if room > 0 else 0
+            size = ipc.get_record_batch_size(batch.slice(0, rows)) if rows else 0
+        if rows:
+            self._batches.append(batch.slice(0, rows))
+            self._used_bytes += size
+            self.rows += rows
+        return rows
+
+    def cut(self) -> tuple[bytes, int]:
+        """(Bytes, rows) of what was collected so far; the next chunk begins empty."""
+        sink = pa.BufferOutputStream()
+        with ipc.new_stream(sink, self._schema, options=self._options) as writer:
+            for batch in self._batches:
+                writer.write_batch(batch)
+        chunk = (sink.getvalue().to_pybytes(), self.rows)
+        self._batches, self._used_bytes, self.rows = [], 0, 0
+        return chunk

@@ -1,0 +1,189 @@
+"""Decides whether a receipt proves what it says: offline, years later, from the one file.
+
+Reads a file from anybody. A `VerifiedReceipt` has passed every step below; otherwise one `ConcordatError`
+leaves.
+
+    1  the file is a receipt                         4  the claims are about that agreement and fit it
+    2  its agreement is well-formed                  5  an agreed release attested exactly these claims,
+    3  all parties signed that agreement                bound to that agreement, under a trusted root
+
+What the caller still has to do: see that the agreement is the one meant (compare its digest, or pass it), and
+that its parties' keys are those of the real parties. Anybody can agree with themselves.
+Followed: protos/README.md, "Receipt"; the attestation steps are those of `attestation.verifier`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from enum import Enum
+from typing import Final
+
+from party_client.attestation import (
+    AgreementInPcr16,
+    AllOf,
+    AllowedReleases,
+    Binding,
+    TrustedRoot,
+    TrustedRoots,
+    VerifiedAttestation,
+    verify_replay,
+)
+from party_client.attestation.chain import load_certificate_untrusted
+from party_client.attestation.document import parse_untrusted
+from party_client.attestation.expectations import require_release
+from protos.formats.agreement import Agreement
+from protos.formats.approvals import AgreementInForce, verify_approvals_untrusted
+from protos.formats.binding import receipt_user_data
+from protos.formats.errors import ConcordatError
+from protos.formats.identifiers import DIGEST_BYTES
+from protos.formats.receipt import Claims, Receipt
+
+_MINT: Final = object()
+
+
+class ReceiptError(ConcordatError):
+    """A receipt does not prove what it says."""
+
+    code = "receipt/refused"
+
+
+class ReceiptMismatchError(ReceiptError):
+    """The parts of a receipt, or a receipt and what was asked for, do not fit together."""
+
+    code = "receipt/mismatch"
+
+
+class RootFrom(Enum):
+    """Why the root of trust above the attestation is believed."""
+
+    CALLER = "a root that you trust"
+    AGREEMENT = "the root that all parties named in the agreement"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedReceipt:
+    """A receipt that passed every step. Made by `verify_receipt` and nothing else."""
+
+    receipt: Receipt
+    claims: Claims
+    in_force: AgreementInForce
+    attestation: VerifiedAttestation
+    release_name: str
+    root_from: RootFrom
+    mint: InitVar[object]
+
+    def __post_init__(self, mint: object) -> None:
+        if mint is not _MINT:
+            raise TypeError("a VerifiedReceipt comes from verify_receipt, and from nowhere else")
+
+    @property
+    def agreement(self) -> Agreement:
+        """The agreement under which the result was released."""
+        return self.in_force.agreement
+
+
+def verify_receipt(
+    data: bytes, *, roots: TrustedRoots, agreement: Agreement | None = None, believe_agreement: bool = False
+) -> VerifiedReceipt:
+    """The receipt in the file `data`, verified.
+
+    With `agreement`, it must be the one in the receipt. With `believe_agreement`, a root that is not among
+    `roots` counts if its fingerprint is the one that all parties signed for the release; `root_from` then
+    says so, and whoever shows the result must too. Raises `FormatError`, `SignatureError`, `ReceiptError` or
+    `AttestationError`.
+    """
+    receipt = Receipt.decode_untrusted(data)  # step 1
+    carried = Agreement.decode_untrusted(receipt.agreement)  # step 2
+    if agreement is not None and agreement.digest() != carried.digest():
+        raise ReceiptMismatchError(
+            f"the receipt is about agreement {carried.digest().hex()[:16]}…, expected "
+            f"{agreement.digest().hex()[:16]}…",
+            hint="compare the two with `concordat agreement diff`",
+        )
+    in_force = verify_approvals_untrusted(carried, receipt.approvals)  # step 3
+    claims = Claims.decode_untrusted(receipt.claims)
+    require_claims_fit(claims, carried)  # step 4
+    root_from = RootFrom.CALLER
+    if believe_agreement and (named := _root_named(receipt, carried, roots)) is not None:
+        roots, root_from = named, RootFrom.AGREEMENT
+    attestation = _verify_attestation(receipt, carried, roots)  # step 5
+    release = require_release(attestation.document, attestation.root, carried.releases)
+    return VerifiedReceipt(
+        receipt=receipt,
+        claims=claims,
+        in_force=in_force,
+        attestation=attestation,
+        release_name=release.name,
+        root_from=root_from,
+        mint=_MINT,
+    )
+
+
+def require_claims_fit(claims: Claims, agreement: Agreement) -> None:
+    """Raises `ReceiptMismatchError` or `FormatError` unless `agreement` allows what `claims` say was done."""
+    if claims.agreement_digest != agreement.digest():
+        raise _mismatch("agreement", claims.agreement_digest.hex()[:16], agreement.digest().hex()[:16])
+    queries = {query.id: query for query in agreement.queries}
+    if claims.query not in queries:
+        raise _mismatch("query", claims.query, "one of the agreement's")
+    query = queries[claims.query]
+    if claims.query_digest != query.digest():
+        raise _mismatch("query digest", claims.query_digest.hex()[:16], query.digest().hex()[:16])
+    query.require_parameters(claims.parameters)
+    if claims.requested_by not in query.run_by:
+        raise _mismatch("requested by", claims.requested_by, "somebody whom the query lets run")
+    if sorted(claims.receivers) != sorted(query.receivers):
+        raise _mismatch("receivers", ", ".join(claims.receivers), ", ".join(query.receivers))
+    owners = {dataset.id: dataset.owner for dataset in agreement.datasets}
+    for used in claims.datasets:
+        if owners.get(used.dataset) != used.party:
+            raise _mismatch(
+                f"owner of {used.dataset}", used.party, owners.get(used.dataset, "no such dataset")
+            )
+    if claims.runs_left >= query.max_runs:
+        raise _mismatch("runs left", str(claims.runs_left), f"fewer than {query.max_runs}")
+    is_first = claims.previous == bytes(DIGEST_BYTES)
+    if is_first != (claims.sequence == 1):
+        raise _mismatch(
+            "place in the ledger", f"number {claims.sequence}", "the first one to follow no other"
+        )
+
+
+def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> VerifiedAttestation:
+    verified = verify_replay(
+        receipt.attestation,
+        roots=roots,
+        policy=AllOf(
+            [
+                AllowedReleases(agreement.releases),
+                AgreementInPcr16(agreement.digest()),
+                Binding(receipt_user_data(receipt.claims)),
+            ]
+        ),
+    )
+    signed_at_s = verified.document.signed_at.timestamp()
+    if not agreement.valid_from_s <= signed_at_s < agreement.valid_until_s:
+        raise ReceiptMismatchError(
+            f"the result was attested at {verified.document.signed_at}, when the agreement was not valid"
+        )
+    return verified
+
+
+def _root_named(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> TrustedRoots | None:
+    """The root in the document's own chain, if all parties signed its fingerprint and it is not among `roots`.
+
+    The certificate comes from the document and is believed for its fingerprint alone, which is in the
+    agreement; a document that brings another root finds none here.
+    """
+    _, document = parse_untrusted(receipt.attestation)
+    top = load_certificate_untrusted(document.cabundle[0], "cabundle[0]")
+    root = TrustedRoot("named in the agreement", top)
+    if root.sha256 in {known.sha256 for known in roots}:
+        return None
+    if root.sha256 not in {release.root_sha256 for release in agreement.releases}:
+        return None
+    return TrustedRoots((root,))
+
+
+def _mismatch(what: str, got: str, wanted: str) -> ReceiptMismatchError:
+    return ReceiptMismatchError(f"receipt: {what}: got {got}, expected {wanted}")

@@ -1,0 +1,132 @@
+"""Opens the result of a run for its receiver, once the receipt proves that it is the one that was asked for.
+
+Reads a sealed result and a receipt from the coordinator. A `Result` exists only when the receipt has been
+verified in full, fits the request, names the receiver, and holds the digest of exactly the bytes that were
+opened. Followed: protos/README.md, "Results" and "Receipt".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyarrow import csv, ipc
+
+from party_client.attestation import TrustedRoots
+from party_client.identity import Identity
+from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
+from protos.formats.agreement import Agreement
+from protos.formats.errors import FormatError
+from protos.formats.query import ParameterValue
+from protos.formats.receipt import Suppression
+from protos.formats.result import ResultContext, SealedResult, open_result, result_digest
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_SUFFIXES: Final = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the receiver knows about the run whose result it wants."""
+
+    agreement: Agreement
+    run_id: bytes
+    query: str | None = None
+    parameters: Mapping[str, ParameterValue] | None = None
+    """Both None when somebody else asked for the run and the receiver does not know with what."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A released table, with the proof of where it comes from. Made by `open_verified`."""
+
+    table: pa.Table
+    receipt: VerifiedReceipt
+    receipt_bytes: bytes
+    """The receipt file, to be kept."""
+
+    @property
+    def suppressed(self) -> tuple[Suppression, ...]:
+        """What was held back, by which rule; counts are rounded up to powers of ten."""
+        return self.receipt.claims.suppressed
+
+    @cached_property
+    def frame(self) -> DataFrame:
+        """As a pandas DataFrame; integers stay integers where there are nulls, decimals stay exact."""
+        import pandas as pd  # noqa: PLC0415 - takes longer than most commands
+
+        nullable: dict[Any, Any] = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        return self.table.to_pandas(types_mapper=nullable.get)
+
+    def save(self, path: Path) -> None:
+        """Writes the table to a new file, .csv or .parquet by its name."""
+        if path.suffix.lower() not in _SUFFIXES:
+            raise FormatError(
+                f"{path}: the name does not say which format, expected one of {', '.join(_SUFFIXES)}"
+            )
+        self.to_csv(path) if path.suffix.lower() == ".csv" else self.to_parquet(path)
+
+    def to_csv(self, path: Path) -> None:
+        """Writes CSV in UTF-8 (RFC 4180); an existing file is not overwritten."""
+        with path.open("xb") as file:
+            csv.write_csv(self.table, file)
+
+    def to_parquet(self, path: Path) -> None:
+        """Writes Parquet; an existing file is not overwritten."""
+        from pyarrow import parquet  # noqa: PLC0415 - not needed by most
+
+        with path.open("xb") as file:
+            parquet.write_table(self.table, file)
+
+
+def open_verified(
+    sealed: bytes, receipt: bytes, *, expected: Expected, identity: Identity, roots: TrustedRoots
+) -> Result:
+    """The result in `sealed` for `identity`, proved by `receipt`.
+
+    Raises `FormatError`, `SealError`, `SignatureError`, `ReceiptError` or `AttestationError`.
+    """
+    verified = verify_receipt(receipt, roots=roots, agreement=expected.agreement)
+    claims = verified.claims
+    _require("run", claims.run_id.hex(), expected.run_id.hex())
+    if expected.query is not None:
+        _require("query", claims.query, expected.query)
+    if expected.parameters is not None:
+        _require("parameters", dict(claims.parameters), dict(expected.parameters))
+    if identity.id not in claims.receivers:
+        raise ReceiptMismatchError(f"receipt: does not name {identity.id} among its receivers")
+    result = SealedResult.decode_untrusted(sealed)
+    context = ResultContext(
+        agreement_digest=claims.agreement_digest,
+        enclave_id=claims.enclave_id,
+        run_id=claims.run_id,
+        receiver=identity.id,
+    )
+    if result.context != context:
+        raise ReceiptMismatchError(
+            "the sealed result belongs to another run, enclave or receiver than the receipt"
+        )
+    opened = open_result(result, key=identity.receiving_key)
+    if result_digest(opened) != claims.result_digest:
+        raise ReceiptMismatchError("receipt: is for another result than the one that was opened")
+    return Result(table=_table(opened), receipt=verified, receipt_bytes=receipt)
+
+
+def _table(opened: bytes) -> pa.Table:
+    try:
+        table = ipc.open_stream(opened).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"result: not an Arrow IPC stream ({type(error).__name__})") from error
+    return table
+
+
+def _require(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise ReceiptMismatchError(f"receipt: {what}: got {got}, expected {wanted}")

@@ -1,0 +1,133 @@
+"""What this participant may ask for under an agreement, and what an enclave's refusal means for a person.
+
+Looks at the agreement before anything is sent; the enclave decides by the same rules. The codes of a refusal
+are a closed list (`protos.formats.calls.Refusal`) and say nothing about data, so the advice is general too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protos.formats.agreement import Agreement
+from protos.formats.calls import Refusal
+from protos.formats.errors import ConcordatError
+from protos.formats.query import Parameter, ParameterValue, Query
+from protos.formats.schema import Dataset
+
+_ADVICE: Final[dict[str, str]] = {
+    Refusal.NOT_VALID_NOW: "the agreement is not valid yet, or no longer: `concordat agreement check`",
+    Refusal.NOT_ALLOWED: "the agreement does not let this identity ask: `concordat agreement check`",
+    Refusal.BAD_SIGNATURE: "use the identity whose key is in the agreement",
+    Refusal.WRONG_PLACE: "the enclave was replaced; ask again",
+    Refusal.NOT_READY: "a dataset that the query needs has not been accepted yet: `concordat job show`",
+    Refusal.QUERY_REFUSED: "the agreed query breaks a rule of the agreement: `concordat agreement check`",
+    Refusal.NO_RUNS_LEFT: "the agreed number of runs is used up; further runs need a new agreement",
+    Refusal.OUT_OF_RESOURCES: "the run needs more memory than the agreement gives (limits.memory_mib)",
+    Refusal.INTERNAL: "the enclave says no more, so that nothing about the data gets out; ask its operator",
+}
+
+
+class RunError(ConcordatError):
+    """A run has no result."""
+
+    code = "run/failed"
+
+
+class RunRefusedError(RunError):
+    """The enclave refused to run or to release. `refusal` is its code."""
+
+    code = "run/refused"
+
+    def __init__(self, refusal: str) -> None:
+        super().__init__(f"the enclave refused the run ({refusal})", hint=_ADVICE.get(refusal))
+        self.refusal: Final = refusal
+
+
+class RunLostError(RunError):
+    """The enclave was lost before it answered."""
+
+    code = "run/lost"
+
+    def __init__(self, run_id: bytes) -> None:
+        super().__init__(
+            f"run {run_id.hex()}: the enclave was lost before it answered",
+            hint="start another job; the parties send their datasets anew to its enclave",
+        )
+
+
+class RunPendingError(RunError):
+    """The run takes longer than anybody wanted to wait."""
+
+    code = "run/pending"
+
+    def __init__(self, run_id: bytes, waited_s: float) -> None:
+        super().__init__(
+            f"run {run_id.hex()}: not finished after {waited_s:.0f} s",
+            hint=f"it goes on; fetch the result later: `concordat result get {run_id.hex()}`",
+        )
+
+
+class RequestError(RunError):
+    """What was asked for is not in the agreement, or not for this identity."""
+
+    code = "run/not-agreed"
+
+
+def require_dataset(agreement: Agreement, dataset_id: str) -> Dataset:
+    """The dataset called `dataset_id`, or `RequestError`."""
+    try:
+        return agreement.dataset(dataset_id)
+    except KeyError:
+        raise RequestError(
+            f"the agreement has no dataset {dataset_id!r}, expected one of "
+            f"{', '.join(dataset.id for dataset in agreement.datasets)}"
+        ) from None
+
+
+def require_query(agreement: Agreement, query_id: str) -> Query:
+    """The query called `query_id`, or `RequestError`."""
+    try:
+        return agreement.query(query_id)
+    except KeyError:
+        raise RequestError(
+            f"the agreement has no query {query_id!r}, expected one of "
+            f"{', '.join(query.id for query in agreement.queries)}"
+        ) from None
+
+
+def require_runnable(agreement: Agreement, query_id: str, participant: str) -> Query:
+    """The query, if `participant` may ask for it; else `RequestError`."""
+    query = require_query(agreement, query_id)
+    if participant not in query.run_by:
+        raise RequestError(
+            f"query {query_id}: {participant} may not ask for a run, the agreement lets "
+            f"{', '.join(query.run_by)}"
+        )
+    return query
+
+
+def parse_parameters(query: Query, texts: list[str]) -> dict[str, ParameterValue]:
+    """`name=value` texts as the parameters of `query`. Raises `RequestError` or `FormatError`."""
+    known = {parameter.name: parameter for parameter in query.parameters}
+    values: dict[str, ParameterValue] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in values or name not in known:
+            raise RequestError(
+                f"parameter {text!r}: expected name=value, each once, with a name of "
+                f"{', '.join(known) or 'nothing: this query has no parameters'}"
+            )
+        values[name] = _value(known[name], value)
+    return query.require_parameters(values)
+
+
+def _value(parameter: Parameter, text: str) -> ParameterValue:
+    if parameter.choices:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise RequestError(
+            f"parameter {parameter.name}: got {text!r}, expected a whole number from {parameter.low} to "
+            f"{parameter.high}"
+        ) from None

@@ -1,0 +1,209 @@
+"""Sends one dataset to one verified enclave, survives interruptions, and ends with the enclave's signed word.
+
+Reads acknowledgements from the coordinator, which may lie: a chunk that it claims and does not have makes the
+enclave refuse the manifest, nothing worse. Only the acceptance, signed by the key in the enclave's attested
+bundle, counts. After a broken connection the enclave is verified anew before anything is sent. Memory is
+bounded by the chunks in flight. Followed: protos/README.md, "Sealed datasets".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from party_client.attestation import VerifiedEnclave
+from party_client.datasets import Chunk, DatasetError, Reading, Source, encode_chunks
+from party_client.datasets.columns import wire_schema
+from party_client.identity import Identity
+from party_client.sealing import DatasetSealer, begin_sealing
+from party_client.transport import CallRefusedError, Coordinator, UnavailableError
+from party_client.upload_journal import Journal, create_journal, open_journal
+from party_client.upload_pipeline import SealedChunks
+from party_client.upload_window import Window
+from protos.formats import cose
+from protos.formats.calls import Refusal
+from protos.formats.errors import ConcordatError, SignatureError
+from protos.formats.limits import KIB
+from protos.formats.schema import Dataset
+from protos.formats.sealed import ACCEPTANCE_LABEL, Manifest, acceptance_payload
+
+RECONNECT_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+_ACCEPTANCE_MAX_BYTES: Final = KIB
+_FINAL: Final = frozenset(
+    {
+        Refusal.BAD_SIGNATURE,
+        Refusal.DOES_NOT_OPEN,
+        Refusal.MANIFEST_MISMATCH,
+        Refusal.NOT_ALLOWED,
+        Refusal.OVER_LIMIT,
+        Refusal.SCHEMA_MISMATCH,
+        Refusal.SLOT_TAKEN,
+        Refusal.WRONG_PLACE,
+    }
+)
+"""After these the same bytes would be refused again, so the journal goes."""
+
+
+class UploadError(ConcordatError):
+    """A dataset was not accepted."""
+
+    code = "upload/failed"
+
+
+class UploadInterruptedError(UploadError):
+    """The upload stopped half way and can be continued by asking for the same upload again."""
+
+    code = "upload/interrupted"
+
+
+class EnclaveReplacedError(UploadError):
+    """The job has another enclave than the one to which this upload was sealed."""
+
+    code = "upload/enclave-replaced"
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """A dataset counts: the enclave has signed that it holds exactly this manifest."""
+
+    dataset: str
+    manifest: Manifest
+    enclave_id: bytes
+    message: bytes
+    """The signed acceptance, for the party's records."""
+    resumed_at: int
+    """Number of the first chunk that was sent this time; 0 for an upload in one go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One party's dataset on its way into one job. `send` may be called again after an interruption."""
+
+    coordinator: Coordinator
+    job_id: str
+    verify: Callable[[], VerifiedEnclave]
+    """Attests the job's enclave with a fresh nonce; called for every connection."""
+    dataset: Dataset
+    identity: Identity
+    source: Source
+    journals: Path
+    """The folder in which unfinished uploads are remembered."""
+    compression: str
+    """"none" or "zstd"."""
+    progress: Callable[[int], None] = lambda _: None
+    """Called with the further bytes of the source that the coordinator has stored."""
+    notify: Callable[[str], None] = lambda _: None
+    """Called with a line for people when something happens that they should know of."""
+    restart: bool = False
+    """Forget an unfinished upload of this dataset instead of continuing it."""
+
+    def send(self) -> Acceptance:
+        """Sends the dataset, or the rest of it. Raises `UploadError`, `DatasetError`, `TransportError`,
+        `AttestationError`.
+        """
+        enclave = self.verify()
+        with self._journal(enclave) as journal:
+            try:
+                acceptance = self._send(enclave, journal)
+            except (CallRefusedError, DatasetError) as error:
+                if isinstance(error, DatasetError) or error.refusal in _FINAL:
+                    journal.remove()
+                raise
+            journal.remove()
+            return acceptance
+
+    def _journal(self, enclave: VerifiedEnclave) -> Journal:
+        path = self.journals / f"{self.job_id}.{self.dataset.id}.{self.identity.id}.journal"
+        if self.restart:
+            path.unlink(missing_ok=True)
+        journal = open_journal(path, signing_key=self.identity.public.signing_key)
+        if journal is not None:
+            if journal.upload.header.context.enclave_id == enclave.keys.enclave_id:
+                self.notify(
+                    f"continuing the upload that was interrupted ({journal.chunks} chunks were sealed)"
+                )
+                return journal
+            self.notify("the enclave was replaced since the upload was interrupted: sealing anew")
+            journal.remove()
+            journal.close()
+        upload = begin_sealing(
+            enclave, dataset=self.dataset, identity=self.identity, compression=self.compression
+        )
+        return create_journal(path, upload, source=self.source.fingerprint())
+
+    def _send(self, enclave: VerifiedEnclave, journal: Journal) -> Acceptance:
+        journal.require_same_source(self.source.fingerprint())
+        sealer = DatasetSealer(enclave, journal.upload, self.identity)
+        wanted = self._begin(journal)
+        with SealedChunks(self._chunks(journal), sealer, journal) as chunks:
+            window = Window(chunks, wanted=wanted, progress=self.progress)
+            try:
+                self._transfer(enclave, journal, window)
+                manifest = sealer.manifest()
+                message = self.coordinator.finish_upload(
+                    self.job_id, journal.upload.upload_id, sealer.sign(manifest)
+                )
+            except (KeyboardInterrupt, UnavailableError) as error:
+                raise self._interrupted(error, window) from error
+        _verify_acceptance(message, manifest, enclave)
+        return Acceptance(self.dataset.id, manifest, enclave.keys.enclave_id, message, resumed_at=wanted)
+
+    def _chunks(self, journal: Journal) -> Iterator[Chunk]:
+        reading = Reading(self.source, self.dataset)
+        return encode_chunks(
+            reading,
+            wire_schema(self.dataset),
+            compression=journal.upload.header.context.compression,
+            source=self.source,
+            max_bytes=self.dataset.max_bytes,
+        )
+
+    def _begin(self, journal: Journal) -> int:
+        upload = journal.upload
+        return self.coordinator.begin_upload(
+            self.job_id, self.dataset.id, upload.upload_id, upload.signed_header
+        )
+
+    def _transfer(self, enclave: VerifiedEnclave, journal: Journal, window: Window) -> None:
+        """Streams until everything is acknowledged; connects again when the connection breaks."""
+        pauses_s = list(RECONNECT_PAUSES_S)
+        while not window.is_done:
+            before = window.acknowledged
+            try:
+                window.send(self.coordinator, self.job_id, journal.upload.upload_id)
+            except UnavailableError:
+                if window.acknowledged > before:
+                    pauses_s = list(RECONNECT_PAUSES_S)
+                if not pauses_s:
+                    raise
+                time.sleep(pauses_s.pop(0))
+                self._verify_again(enclave)
+                window.rewind(self._begin(journal))
+
+    def _verify_again(self, enclave: VerifiedEnclave) -> None:
+        if self.verify().keys != enclave.keys:
+            raise EnclaveReplacedError(
+                "the enclave was replaced while the dataset was being sent",
+                hint="run the same command again: it verifies the new one and seals anew",
+            )
+
+    def _interrupted(self, error: BaseException, window: Window) -> UploadInterruptedError:
+        why = error.message if isinstance(error, UnavailableError) else "interrupted"
+        return UploadInterruptedError(
+            f"{why}; {window.acknowledged} chunks of {self.dataset.id} have arrived",
+            hint="run the same command again: it continues where this one stopped",
+        )
+
+
+def _verify_acceptance(message: bytes, manifest: Manifest, enclave: VerifiedEnclave) -> None:
+    payload = cose.verify_untrusted(
+        message,
+        typ=ACCEPTANCE_LABEL,
+        public_key=enclave.keys.signing_key,
+        max_bytes=_ACCEPTANCE_MAX_BYTES,
+    )
+    if payload != acceptance_payload(manifest.digest(), enclave.keys.enclave_id):
+        raise SignatureError("acceptance: the enclave accepted another dataset than the one that was sent")

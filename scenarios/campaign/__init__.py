@@ -1,0 +1,1 @@
+"""Campaign: a publisher and an advertiser measure what an advertisement sold, joined by messy addresses."""

@@ -1,0 +1,1 @@
+"""Flights: an airline, a weather service and an aircraft registry ask together what delays aircraft."""

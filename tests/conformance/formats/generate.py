@@ -1,0 +1,199 @@
+"""Writes `vectors.json`: run `python -m tests.conformance.formats.generate` after a format has changed.
+
+Everything is deterministic but HPKE. What it sealed is kept in `sealed_once.json` and made again only when it
+no longer opens, so an unchanged format gives an unchanged file, and a test compares them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from protos.formats import binding, cose, hpke, identifiers, query, receipt, result, schema, sealed
+from protos.formats.canonical import Value, decode_untrusted, digest, encode
+from protos.formats.errors import SealError
+from protos.formats.limits import MIB
+from tests.conformance.formats import refused, samples
+from tests.conformance.formats.notation import to_json
+
+VECTORS = Path(__file__).parent / "vectors.json"
+SOURCE = "made for this repository by tests/conformance/formats/generate.py; keys derived from public labels"
+SIGNERS = {
+    "approval": samples.AIRLINE,
+    "signed-header": samples.AIRLINE,
+    "signed-manifest": samples.AIRLINE,
+    "acceptance": samples.ENCLAVE,
+    "signed-run-request": samples.ANALYST,
+}
+NOT_CBOR = frozenset({"padded-result", "frame"})
+
+
+def keys() -> dict[str, dict[str, str]]:
+    """Seeds and public keys of everybody, the enclave included."""
+    return {
+        person.id: {
+            "signing_seed": person.signing_seed.hex(),
+            "signing_key": person.signing_key.hex(),
+            "receiving_seed": person.receiving_seed.hex(),
+            "receiving_key": person.receiving.public_key.hex(),
+        }
+        for person in (samples.AIRLINE, samples.WEATHER, samples.ANALYST, samples.ENCLAVE)
+    }
+
+
+def messages() -> list[dict[str, Any]]:
+    """Every message without a signature: its value, and the one encoding of it."""
+    unsigned = {
+        name: data for name, data in samples.messages().items() if name not in SIGNERS.keys() | NOT_CBOR
+    }
+    unsigned["user-data of an enclave"] = samples.user_data()
+    unsigned["user-data of a receipt"] = binding.receipt_user_data(samples.claims().encode())
+    return [
+        {
+            "format": name,
+            "value": to_json(decode_untrusted(data, max_bytes=MIB, what=name)),
+            "bytes": data.hex(),
+        }
+        for name, data in unsigned.items()
+    ]
+
+
+def parsed(message: bytes) -> Value:
+    return decode_untrusted(message, max_bytes=MIB, what="sample")
+
+
+def signatures() -> list[dict[str, str]]:
+    """Every signed message: the payload, the bytes that are signed, the message."""
+    return [
+        {"format": name, "signer": SIGNERS[name].id, **signature(data)}
+        for name, data in samples.messages().items()
+        if name in SIGNERS
+    ]
+
+
+def signature(message: bytes) -> dict[str, str]:
+    protected, _, payload, _ = parsed(message)
+    label = parsed(payload)["label"]
+    signed_bytes = cose.sig_structure(protected, payload)
+    return {
+        "type": label,
+        "payload": payload.hex(),
+        "signed_bytes": signed_bytes.hex(),
+        "bytes": message.hex(),
+    }
+
+
+def digests() -> list[dict[str, Any]]:
+    """Every use of H(label, part…)."""
+    agreement, bundle = samples.agreement(), samples.key_bundle().encode()
+    uses: list[tuple[str, list[bytes]]] = [
+        (identifiers.AGREEMENT_LABEL, [b"\x01\x02"]),
+        (identifiers.AGREEMENT_LABEL, [agreement.encode()]),
+        (schema.SCHEMA_LABEL, [encode(samples.FLIGHTS.to_value())]),
+        (query.QUERY_LABEL, [encode(samples.QUERY.to_value())]),
+        (binding.ATTESTATION_LABEL, [agreement.digest(), bundle, samples.ENCLAVE_ID]),
+        (binding.RECEIPT_BINDING_LABEL, [samples.claims().encode()]),
+        (sealed.HEADER_LABEL, [samples.sealed_header().encode()]),
+        (sealed.MANIFEST_LABEL, [samples.manifest().encode()]),
+        (receipt.CLAIMS_LABEL, [samples.claims().encode()]),
+        (result.RESULT_LABEL, [samples.RESULT]),
+    ]
+    return [
+        {"label": label, "parts": [part.hex() for part in parts], "digest": digest(label, *parts).hex()}
+        for label, parts in uses
+    ]
+
+
+def seals() -> list[dict[str, str]]:
+    """What was sealed to a public key; it opens with the receiver's seed."""
+    header, sealed_result = samples.sealed_header(), samples.sealed_result()
+    opened = [
+        ("enclave", header.context.info(), samples.DATA_KEY, header.wrapped_key),
+        ("analyst", sealed_result.context.info(), result.pad(samples.RESULT), sealed_result.sealed),
+    ]
+    return [
+        {"receiver": receiver, "info": info.hex(), "plaintext": plaintext.hex(), "bytes": data.hex()}
+        for receiver, info, plaintext, data in opened
+    ]
+
+
+def chunks() -> dict[str, Any]:
+    """One upload's chunks: each with the nonce and the associated data of its place."""
+    sealed_chunks, sealer = samples.sealed_chunks()
+    header_digest = samples.sealed_header().digest()
+    places = [
+        number.to_bytes(11, "big") + bytes([number == len(sealed_chunks) - 1])
+        for number in range(len(sealed_chunks))
+    ]
+    return {
+        "key": samples.DATA_KEY.hex(),
+        "header_digest": header_digest.hex(),
+        "tags_digest": sealer.tags_digest().hex(),
+        "chunks": [
+            {
+                "nonce": place.hex(),
+                "associated_data": (header_digest + place).hex(),
+                "plaintext": plaintext.hex(),
+                "bytes": data.hex(),
+            }
+            for place, plaintext, data in zip(places, samples.CHUNKS, sealed_chunks, strict=True)
+        ],
+    }
+
+
+def vectors() -> dict[str, Any]:
+    """All of `vectors.json`."""
+    frame = samples.frame()
+    return {
+        "source": SOURCE,
+        "specification": "protos/README.md",
+        "notation": "bytes are hexadecimal; in a value, h'…' is a byte string and all else is itself",
+        "keys": keys(),
+        "messages": messages(),
+        "signatures": signatures(),
+        "digests": digests(),
+        "seals": seals(),
+        "upload": chunks(),
+        "frame": {
+            "header": to_json(frame.header),
+            "body": frame.body.hex(),
+            "bytes": samples.messages()["frame"].hex(),
+        },
+        "padding": {"result": samples.RESULT.hex(), "bytes": samples.messages()["padded-result"].hex()},
+        "refused": [
+            {"format": case.format, "what": case.what, "expect": case.expect, "bytes": case.message.hex()}
+            for case in refused.cases()
+        ],
+    }
+
+
+def seal_once() -> None:
+    """Seals again what does not open any more."""
+    try:
+        sealed_key, sealed_result = samples.sealed_once("wrapped_key"), samples.sealed_result()
+        samples.ENCLAVE.receiving.open(sealed_key, info=samples.sealed_context().info())
+        result.open_result(sealed_result, key=samples.ANALYST.receiving)
+    except (FileNotFoundError, SealError):
+        context = samples.sealed_context()
+        wrapped = hpke.seal(
+            samples.DATA_KEY, public_key=samples.ENCLAVE.receiving.public_key, info=context.info()
+        )
+        made = result.seal_result(
+            samples.RESULT,
+            context=samples.result_context(),
+            receiving_key=samples.ANALYST.receiving.public_key,
+        )
+        text = json.dumps({"wrapped_key": wrapped.hex(), "sealed_result": made.sealed.hex()}, indent=1)
+        samples.SEALED_ONCE.write_text(text + "\n", encoding="utf-8")
+        samples.sealed_result.cache_clear()
+
+
+def main() -> None:
+    """Replaces the vectors."""
+    seal_once()
+    VECTORS.write_text(json.dumps(vectors(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

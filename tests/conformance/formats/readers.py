@@ -1,0 +1,102 @@
+"""Every parser of hostile bytes in `protos.formats`, as a function from bytes to what they mean.
+
+One table for vectors, property tests and fuzz targets, so that a format that is in one is in all of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from protos.formats import cose, limits
+from protos.formats.agreement import Agreement
+from protos.formats.approvals import Approval, verify_approval_untrusted
+from protos.formats.binding import KeyBundle
+from protos.formats.canonical import Value, decode_untrusted
+from protos.formats.errors import FormatError
+from protos.formats.frames import Frame, read_frame_untrusted
+from protos.formats.receipt import Claims, Receipt
+from protos.formats.result import SealedResult, unpad
+from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
+from protos.formats.sealed import ACCEPTANCE_LABEL, HEADER_LABEL, MANIFEST_LABEL, Manifest, SealedHeader
+from tests.conformance.formats import samples
+
+
+def read_cbor(data: bytes) -> Value:
+    return decode_untrusted(data, max_bytes=limits.MIB, what="value")
+
+
+def read_approval(data: bytes) -> Approval:
+    return verify_approval_untrusted(samples.agreement(), data)
+
+
+def read_signed_header(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=HEADER_LABEL,
+        public_key=samples.AIRLINE.signing_key,
+        max_bytes=limits.SEALED_HEADER_MAX_BYTES,
+    )
+
+
+def read_signed_manifest(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data, typ=MANIFEST_LABEL, public_key=samples.AIRLINE.signing_key, max_bytes=limits.MANIFEST_MAX_BYTES
+    )
+
+
+def read_acceptance(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=ACCEPTANCE_LABEL,
+        public_key=samples.ENCLAVE.signing_key,
+        max_bytes=limits.MANIFEST_MAX_BYTES,
+    )
+
+
+def read_signed_run_request(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=RUN_REQUEST_LABEL,
+        public_key=samples.ANALYST.signing_key,
+        max_bytes=limits.RUN_REQUEST_MAX_BYTES,
+    )
+
+
+def read_only_frame(data: bytes) -> Frame:
+    """The frame that `data` is, when nothing comes after it."""
+    stream = io.BytesIO(data)
+
+    def read_exactly(count: int) -> bytes:
+        got = stream.read(count)
+        if len(got) != count:
+            raise FormatError("the peer went away in the middle of a frame")
+        return got
+
+    frame = read_frame_untrusted(read_exactly)
+    if stream.read(1):
+        raise FormatError("bytes after the frame")
+    return frame
+
+
+READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
+    {
+        "cbor": read_cbor,
+        "agreement": Agreement.decode_untrusted,
+        "approval": read_approval,
+        "key-bundle": KeyBundle.decode_untrusted,
+        "sealed-header": SealedHeader.decode_untrusted,
+        "signed-header": read_signed_header,
+        "manifest": Manifest.decode_untrusted,
+        "signed-manifest": read_signed_manifest,
+        "acceptance": read_acceptance,
+        "run-request": RunRequest.decode_untrusted,
+        "signed-run-request": read_signed_run_request,
+        "sealed-result": SealedResult.decode_untrusted,
+        "padded-result": unpad,
+        "claims": Claims.decode_untrusted,
+        "receipt": Receipt.decode_untrusted,
+        "frame": read_only_frame,
+    }
+)

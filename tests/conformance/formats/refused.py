@@ -1,0 +1,211 @@
+"""Messages that have to be refused, each with the error that a reader has to raise.
+
+A case is a good message with one thing wrong. What is wrong is what somebody might gain by: a second reading
+of the same bytes, a rule that is silently absent, a value that stands for terabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+from protos.formats import cose
+from protos.formats.approvals import APPROVAL_LABEL
+from protos.formats.canonical import Value, decode_untrusted, encode
+from protos.formats.limits import FRAME_BODY_MAX_BYTES, FRAME_HEADER_MAX_BYTES, MIB
+from protos.formats.sealed import HEADER_LABEL, MANIFEST_LABEL
+from tests.conformance.formats import samples
+
+FORMAT, LIMIT, SIGNATURE = "FormatError", "LimitExceededError", "SignatureError"
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """`expect` is the name of the error's class."""
+
+    format: str
+    what: str
+    expect: str
+    message: bytes
+
+
+def changed(message: bytes, path: Path, change: Callable[[Value], Value]) -> bytes:
+    """`message` with `change` made to what stands at `path`."""
+    value = decode_untrusted(message, max_bytes=MIB, what="sample")
+    place = value
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = change(place[path[-1]])
+    return encode(value)
+
+
+def to(value: Value) -> Callable[[Value], Value]:
+    return lambda _: value
+
+
+# Shared values (tags 28, 29) in shared values: 16 lists of 10, each of the one before: 10**16 zeros.
+SHARED_VALUES: Final = (
+    b"\x90"
+    + bytes.fromhex("d81c8a00000000000000000000")
+    + b"".join(b"\xd8\x1c\x8a" + bytes([0xD8, 0x1D, number]) * 10 for number in range(15))
+)
+
+CBOR: Final = (
+    ("nothing", ""),
+    ("0 in two bytes", "1800"),
+    ("23 in two bytes", "1817"),
+    ("255 in three bytes", "1900ff"),
+    ("a length of 1 in two bytes", "580100"),
+    ("an indefinite list", "9fff"),
+    ("an indefinite map", "bfff"),
+    ("an indefinite byte string", "5f4100ff"),
+    ("an indefinite text", "7f6161ff"),
+    ("a reserved length", "1c"),
+    ("a key twice", "a2616100616101"),
+    ("keys in another order", "a2616200616100"),
+    ("longer keys first", "a262616100616200"),
+    ("an integer as a key", "a10000"),
+    ("a list as a key", "a18000"),
+    ("a float", "f90000"),
+    ("not a number", "f97e00"),
+    ("undefined", "f7"),
+    ("a simple value", "f820"),
+    ("false in two bytes", "f814"),
+    ("a break without a beginning", "ff"),
+    ("a byte too many", "0000"),
+    ("a byte too few", "820100"[:4]),
+    ("a list that ends inside another", "828100"),
+    ("a length of 2^63", "5b8000000000000000"),
+    ("an integer above 64 bits, signed", "1b8000000000000000"),
+    ("an integer below 64 bits, signed", "3b8000000000000000"),
+    ("text that is not UTF-8", "61ff"),
+    ("text with half of a surrogate pair", "63eda080"),
+    ("17 levels", "81" * 16 + "00"),
+    ("tag 0, a date", "c06a323032362d30312d3031"),
+    ("tag 2, a bignum", "c24101"),
+    ("tag 4, a decimal of a thousand million digits", "c4821a3b9aca0001"),
+    ("tag 5, a bigfloat", "c5820001"),
+    ("tag 25, a string reference", "d81900"),
+    ("tag 28 and 29, a list that contains itself", "d81c81d81d00"),
+    ("tag 28 and 29, ten thousand million million zeros", SHARED_VALUES.hex()),
+    ("tag 30, a fraction", "d81e820102"),
+    ("tag 35, a regular expression", "d8236161"),
+    ("tag 36, an e-mail", "d82461610a"[:8]),
+    ("tag 37, a UUID", "d82550" + "00" * 16),
+    ("tag 100, a day", "d86400"),
+    ("tag 256, string references", "d9010080"),
+    ("tag 258, a set", "d9010280"),
+    ("tag 260, an address", "d9010444ffffffff"),
+    ("tag 261, a network", "d90105a144c0a800001818"),
+    ("tag 43000, a complex number", "d9a7f8820102"),
+    ("tag 55799, CBOR", "d9d9f700"),
+)
+
+# (format, what is wrong, where, how): all give a FormatError.
+CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
+    ("agreement", "label of an approval", ("label",), to(APPROVAL_LABEL)),
+    ("agreement", "ends before it begins", ("valid_until_s",), to(1)),
+    ("agreement", "nobody to sign", ("parties",), to([])),
+    ("agreement", "no release", ("releases",), to([])),
+    ("agreement", "PCR0 of a debug-mode enclave", ("releases", 0, "pcr0"), to(bytes(48))),
+    ("agreement", "the same party twice", ("parties",), lambda parties: [parties[0], parties[0]]),
+    ("agreement", "a dataset of nobody", ("datasets", 0, "owner"), to("stranger")),
+    ("agreement", "a query for a stranger", ("queries", 0, "receivers"), to(["stranger"])),
+    ("agreement", "uses in another order", ("datasets", 0, "columns", 1, "uses"), lambda uses: uses[::-1]),
+    ("agreement", "a nullable privacy unit", ("datasets", 0, "columns", 1, "nullable"), to(True)),
+    ("agreement", "threshold 0", ("datasets", 0, "threshold"), to(0)),
+    ("agreement", "true for a number", ("datasets", 0, "threshold"), to(True)),
+    ("agreement", "a title that is written from right to left", ("title",), to("a\u202eb")),
+    ("agreement", "a key nobody knows", ("limits",), lambda limits: {**limits, "extra": 1}),
+    ("key-bundle", "an X25519 key alone", ("hpke_public_key",), to(bytes(32))),
+    ("key-bundle", "label of a sealed dataset", ("label",), to(HEADER_LABEL)),
+    ("sealed-header", "an unknown compression", ("compression",), to("lz4")),
+    ("sealed-header", "an upload id of 15 bytes", ("upload",), to(bytes(15))),
+    ("sealed-header", "a wrapped key without its tag", ("wrapped_key",), lambda key: key[:-16]),
+    ("manifest", "no chunk", ("chunks",), to(0)),
+    ("manifest", "fewer rows than none", ("rows",), to(-1)),
+    ("run-request", "a parameter that is true", ("parameters", "gust"), to(True)),
+    ("run-request", "a parameter that is a list", ("parameters", "gust"), to([40])),
+    ("run-request", "a query that is SQL", ("query",), to("select 1")),
+    ("sealed-result", "a receiver in capitals", ("receiver",), to("Analyst")),
+    ("claims", "an exact count", ("suppressed", 0, "groups_at_most"), to(37)),
+    ("claims", "release number 0", ("sequence",), to(0)),
+    ("claims", "for nobody", ("receivers",), to([])),
+    ("claims", "on no data", ("datasets",), to([])),
+    ("receipt", "signed by nobody", ("approvals",), to([])),
+    ("receipt", "no attestation document", ("attestation",), to(b"")),
+    ("approval", "something unsigned in the unprotected header", (1,), to({"a": 1})),
+    ("approval", "a signature of 63 bytes", (3,), lambda signature: signature[:-1]),
+    ("approval", "algorithm ES384", (0,), lambda header: header.replace(b"\x01\x32", b"\x01\x38\x22")),
+    ("approval", "no key id", (0,), to(bytes.fromhex("a10132"))),
+    ("approval", "a detached payload", (2,), to(None)),
+    ("approval", "five parts", (3,), lambda signature: [signature, signature]),
+)
+
+
+def signatures() -> list[tuple[str, str, bytes]]:
+    """(format, what is wrong, message) where the form is right and the signature is not."""
+    airline, weather, stranger = samples.AIRLINE, samples.WEATHER, samples.STRANGER
+    renamed = replace(samples.agreement(), title="Another title")
+    payload = decode_untrusted(samples.approvals()[0], max_bytes=MIB, what="sample")[2]
+    return [
+        ("approval", "by a stranger", samples.approval(stranger)),
+        ("approval", "of another agreement", samples.approval(airline, agreed=renamed)),
+        ("approval", "another type", cose.sign(payload, typ=MANIFEST_LABEL, key=airline.signing)),
+        ("approval", "for another party", cose.sign(payload, typ=APPROVAL_LABEL, key=weather.signing)),
+        (
+            "approval",
+            "another signature",
+            changed(samples.approvals()[0], (3,), to(cose.sign(b"", typ="", key=airline.signing)[-64:])),
+        ),
+        (
+            "approval",
+            "another payload",
+            changed(samples.approvals()[0], (2,), lambda text: text.replace(b"airline", b"weather")),
+        ),
+        (
+            "signed-header",
+            "by another party",
+            cose.sign(samples.sealed_header().encode(), typ=HEADER_LABEL, key=weather.signing),
+        ),
+        (
+            "signed-run-request",
+            "by somebody who may not ask",
+            cose.sign(samples.run_request().encode(), typ="concordat/run-request/v1", key=weather.signing),
+        ),
+    ]
+
+
+def frames_and_padding() -> list[Refused]:
+    good, padded = samples.messages()["frame"], samples.messages()["padded-result"]
+    too_long = (FRAME_HEADER_MAX_BYTES + 1).to_bytes(2, "big") + bytes(4)
+    too_large = bytes(2) + (FRAME_BODY_MAX_BYTES + 1).to_bytes(4, "big")
+    return [
+        Refused("frame", "announces a header over the limit", LIMIT, too_long),
+        Refused("frame", "announces a body over the limit", LIMIT, too_large),
+        Refused("frame", "no header", FORMAT, bytes(6)),
+        Refused("frame", "a header that is a list", FORMAT, bytes.fromhex("000100000000 80")),
+        Refused("frame", "a byte too few", FORMAT, good[:-1]),
+        Refused("padded-result", "nothing", FORMAT, b""),
+        Refused("padded-result", "no padding", FORMAT, padded[: 4 + len(samples.RESULT)]),
+        Refused("padded-result", "a padding that says something", FORMAT, padded[:-1] + b"\x01"),
+        Refused("padded-result", "twice the size needed", FORMAT, padded + bytes(len(padded))),
+        Refused("padded-result", "longer than it is", FORMAT, b"\x00\x01\x00\x00" + padded[4:]),
+    ]
+
+
+@cache
+def cases() -> tuple[Refused, ...]:
+    """All of them. What is wrong is unique within a format."""
+    good = samples.messages()
+    return (
+        *(Refused("cbor", what, FORMAT, bytes.fromhex(text)) for what, text in CBOR),
+        *(Refused(name, what, FORMAT, changed(good[name], path, how)) for name, what, path, how in CHANGES),
+        *(Refused(name, what, SIGNATURE, message) for name, what, message in signatures()),
+        *frames_and_padding(),
+        Refused("approval", "tagged", FORMAT, b"\xd2" + good["approval"]),
+        Refused("approval", "over the limit", LIMIT, good["approval"] + bytes(4096)),
+    )
