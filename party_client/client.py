@@ -1,11 +1,10 @@
 """The Python interface of a party or an analyst: everything the command does, as one typed object.
 
     from pathlib import Path
-    from party_client import Client, Coordinator, Identity, TrustedRoots
+    from party_client import Client, Identity
 
     identity = Identity.load(Path("keys/airline.key"))
-    with Coordinator.over_tls("coordinator.example:7443", Path("tls"), "airline") as coordinator:
-        client = Client(coordinator, identity, roots=TrustedRoots.aws())
+    with Client.connect("coordinator.example:7443", identity=identity, tls="tls") as client:
         job = client.start_job(agreement)
         client.upload(job, agreement, "flights", Path("flights.csv"))
 
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
+from party_client.jobs import wait_until_running
 from party_client.results import Expected, Result, open_verified
 from party_client.runs import (
     RunLostError,
@@ -104,6 +104,37 @@ class Client:
         self.state: Final = state if state is not None else default_state()
         self.clock: Final = clock
 
+    @classmethod
+    def connect(
+        cls,
+        address: str,
+        *,
+        identity: Identity,
+        tls: Path | str | None = None,
+        roots: TrustedRoots | None = None,
+        state: Path | None = None,
+    ) -> Client:
+        """A client of the coordinator at HOST:PORT, over TLS with the certificate of the identity's id.
+
+        `tls` is the folder with ca.pem, ID.pem and ID.key.pem; without it only a coordinator on this machine
+        is spoken to. `roots` are AWS's unless others are given. Leave it as a context manager, or `close` it.
+        """
+        if tls is None:
+            coordinator = Coordinator.in_plaintext(address)
+        else:
+            coordinator = Coordinator.over_tls(address, Path(tls), identity.id)
+        return cls(coordinator, identity, roots=roots or TrustedRoots.aws(), state=state)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.coordinator.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def put_agreement(self, agreement: Agreement) -> None:
         """Pins the agreement to the coordinator's board, for the other parties to fetch and sign."""
         stored = self.coordinator.put_agreement(agreement.encode())
@@ -122,8 +153,12 @@ class Client:
         return approval
 
     def start_job(self, agreement: Agreement) -> str:
-        """Asks for an enclave bound to the agreement; the job's id."""
-        return self.coordinator.start_job(agreement.digest()).job_id
+        """Asks for an enclave and waits until it says that it is bound to the agreement; the job's id.
+
+        Raises `JobNotRunningError`. Whether it is true is for `verify`, which `upload` and `run` call.
+        """
+        job = self.coordinator.start_job(agreement.digest())
+        return wait_until_running(self.coordinator, job.job_id).job_id
 
     def verify(self, job_id: str, agreement: Agreement) -> VerifiedEnclave:
         """Challenges the job's enclave with a fresh nonce and verifies its answer: all eleven steps.
@@ -178,10 +213,12 @@ class Client:
         parameters: Mapping[str, ParameterValue] | None = None,
         *,
         run_id: bytes | None = None,
+        enclave: VerifiedEnclave | None = None,
     ) -> bytes:
         """Asks for a run of a query and waits until it is released; its id (16 bytes).
 
-        Asking again with the same `run_id` gives the same run. Raises `RunError` when it was refused.
+        Asking again with the same `run_id` gives the same run. `enclave` is one that was verified a moment
+        ago; without it, the job's is verified now. Raises `RunError` when the run was refused.
         """
         query = require_runnable(agreement, query_id, self.identity.id)
         chosen = query.require_parameters(parameters or {})
@@ -189,7 +226,7 @@ class Client:
         request = RunRequest(
             run_id=run_id,
             agreement_digest=agreement.digest(),
-            enclave_id=self.verify(job_id, agreement).keys.enclave_id,
+            enclave_id=(enclave or self.verify(job_id, agreement)).keys.enclave_id,
             query=query_id,
             requested_by=self.identity.id,
             parameters=chosen,

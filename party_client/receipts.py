@@ -170,7 +170,7 @@ def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRo
 
 
 def _root_named(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> TrustedRoots | None:
-    """The root in the document's own chain, if all parties signed its fingerprint and it is not among `roots`.
+    """The root in the document's own chain, if all parties signed its fingerprint and it is new.
 
     The certificate comes from the document and is believed for its fingerprint alone, which is in the
     agreement; a document that brings another root finds none here.

@@ -7,6 +7,7 @@ opened. Followed: protos/README.md, "Results" and "Receipt".
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, ipc
 
+from party_client import files
 from party_client.attestation import TrustedRoots
 from party_client.identity import Identity
 from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
 from protos.formats.agreement import Agreement
-from protos.formats.errors import FormatError
+from protos.formats.errors import ConcordatError, FormatError
 from protos.formats.query import ParameterValue
 from protos.formats.receipt import Suppression
 from protos.formats.result import ResultContext, SealedResult, open_result, result_digest
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _SUFFIXES: Final = (".csv", ".parquet")
+
+
+class ResultFileError(ConcordatError):
+    """A result cannot be written to the file that was named."""
+
+    code = "result/file"
 
 
 @dataclass(frozen=True)
@@ -65,24 +74,32 @@ class Result:
         return self.table.to_pandas(types_mapper=nullable.get)
 
     def save(self, path: Path) -> None:
-        """Writes the table to a new file, .csv or .parquet by its name."""
-        if path.suffix.lower() not in _SUFFIXES:
-            raise FormatError(
-                f"{path}: the name does not say which format, expected one of {', '.join(_SUFFIXES)}"
-            )
+        """Writes the table to a new file, .csv or .parquet by its name, for its owner alone.
+
+        Raises `ResultFileError` or `FileAccessError`.
+        """
+        require_format(path)
         self.to_csv(path) if path.suffix.lower() == ".csv" else self.to_parquet(path)
 
     def to_csv(self, path: Path) -> None:
         """Writes CSV in UTF-8 (RFC 4180); an existing file is not overwritten."""
-        with path.open("xb") as file:
-            csv.write_csv(self.table, file)
+        files.create(path, _csv(self.table))
 
     def to_parquet(self, path: Path) -> None:
         """Writes Parquet; an existing file is not overwritten."""
         from pyarrow import parquet  # noqa: PLC0415 - not needed by most
 
-        with path.open("xb") as file:
-            parquet.write_table(self.table, file)
+        file = io.BytesIO()
+        parquet.write_table(self.table, file)
+        files.create(path, file.getvalue())
+
+
+def require_format(path: Path) -> None:
+    """Raises `ResultFileError` unless the name of `path` says a format that can be written."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ResultFileError(
+            f"{path}: the name does not say which format, expected one of {', '.join(_SUFFIXES)}"
+        )
 
 
 def open_verified(
@@ -116,6 +133,25 @@ def open_verified(
     if result_digest(opened) != claims.result_digest:
         raise ReceiptMismatchError("receipt: is for another result than the one that was opened")
     return Result(table=_table(opened), receipt=verified, receipt_bytes=receipt)
+
+
+def _csv(table: pa.Table) -> bytes:
+    """Quotes where they are needed. pyarrow quotes every text and every name, or none and refuses those."""
+    file = io.BytesIO()
+    names = table.column_names
+    # Without quotation marks an empty text would read like a null.
+    texts = [column for column in table.columns if pa.types.is_string(column.type)]
+    has_empty = any(pc.min(pc.binary_length(column)).as_py() == 0 for column in texts)
+    if all(name.isidentifier() for name in names) and not has_empty:
+        try:
+            file.write((",".join(names) + "\n").encode())
+            csv.write_csv(table, file, csv.WriteOptions(include_header=False, quoting_style="none"))
+        except pa.ArrowInvalid:  # a text with a comma, a quotation mark or a line break
+            file = io.BytesIO()
+        else:
+            return file.getvalue()
+    csv.write_csv(table, file)
+    return file.getvalue()
 
 
 def _table(opened: bytes) -> pa.Table:

@@ -71,7 +71,7 @@ class Acceptance:
 
     dataset: str
     manifest: Manifest
-    enclave_id: bytes
+    enclave: VerifiedEnclave
     message: bytes
     """The signed acceptance, for the party's records."""
     resumed_at: int
@@ -149,7 +149,7 @@ class Upload:
             except (KeyboardInterrupt, UnavailableError) as error:
                 raise self._interrupted(error, window) from error
         _verify_acceptance(message, manifest, enclave)
-        return Acceptance(self.dataset.id, manifest, enclave.keys.enclave_id, message, resumed_at=wanted)
+        return Acceptance(self.dataset.id, manifest, enclave, message, resumed_at=wanted)
 
     def _chunks(self, journal: Journal) -> Iterator[Chunk]:
         reading = Reading(self.source, self.dataset)

@@ -122,7 +122,7 @@ def _named(
     for certificate in (leaf, *intermediates, *issuers):
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             return CertificateTimeError(
-                f"certificate {certificate.subject.rfc4514_string()!r:.120} is valid from "
+                f"{_titled(certificate)} is valid from "
                 f"{certificate.not_valid_before_utc} to {certificate.not_valid_after_utc}, "
                 f"expected to hold at {at}"
             )
@@ -137,13 +137,16 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
+def _titled(certificate: x509.Certificate) -> str:
+    return f"certificate {certificate.subject.rfc4514_string()!r:.120}"
+
+
 def _require_p384_and_sha384(certificate: x509.Certificate) -> EllipticCurvePublicKey:
-    subject = f"certificate {certificate.subject.rfc4514_string()!r:.120}"
     key = certificate.public_key()
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
-        raise CertificateProfileError(f"{subject}: got another key than P-384")
+        raise CertificateProfileError(f"{_titled(certificate)}: got another key than P-384")
     if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
-        raise CertificateProfileError(f"{subject}: got another signature algorithm than ecdsa-with-SHA384")
+        raise CertificateProfileError(f"{_titled(certificate)}: got another signature than ecdsa-with-SHA384")
     return key
 
 

@@ -16,10 +16,8 @@ from pyarrow import ipc
 
 from party_client.datasets.errors import TooMuchDataError
 from party_client.datasets.sources import Source
-from protos.formats.limits import CHUNK_PLAINTEXT_MAX_BYTES, KIB
+from protos.formats.limits import CHUNK_MAX_ROWS, CHUNK_PLAINTEXT_MAX_BYTES
 
-_MARGIN_BYTES: Final = 8 * KIB
-"""For padding, and for compressed buffers that come out longer than they were."""
 _END_BYTES: Final = 8
 _ZSTD_LEVEL: Final = 1
 
@@ -79,20 +77,18 @@ class _Cutter:
         self._schema = schema
         codec = pa.Codec("zstd", _ZSTD_LEVEL) if compression == "zstd" else None
         self._options = ipc.IpcWriteOptions(compression=codec, use_threads=False)
-        self._room_bytes = CHUNK_PLAINTEXT_MAX_BYTES - _MARGIN_BYTES - _END_BYTES - schema.serialize().size
+        self._room_bytes = CHUNK_PLAINTEXT_MAX_BYTES - _END_BYTES - schema.serialize().size
         self._batches: list[pa.RecordBatch] = []
         self._used_bytes = 0
         self.rows = 0
 
     def add(self, batch: pa.RecordBatch) -> int:
         """Takes as many leading rows of `batch` as fit; how many that were."""
-        size = ipc.get_record_batch_size(batch)
-        rows = batch.num_rows
         room = self._room_bytes - self._used_bytes
-        while size > room and rows:
+        rows = min(batch.num_rows, CHUNK_MAX_ROWS - self.rows)
+        while rows and (size := ipc.get_record_batch_size(batch.slice(0, rows))) > room:
             # Aim a little below the room; rows of very different length may need another round.
-            rows = min(rows - 1, int(rows * room / size * 0.99)) if room > 0 else 0
-            size = ipc.get_record_batch_size(batch.slice(0, rows)) if rows else 0
+            rows = min(rows - 1, int(rows * max(room, 0) / size * 0.99))
         if rows:
             self._batches.append(batch.slice(0, rows))
             self._used_bytes += size
@@ -101,10 +97,16 @@ class _Cutter:
 
     def cut(self) -> tuple[bytes, int]:
         """(Bytes, rows) of what was collected so far; the next chunk begins empty."""
+        encoded = self._encode(self._options)
+        if len(encoded) > CHUNK_PLAINTEXT_MAX_BYTES:  # what cannot be compressed comes out a little longer
+            encoded = self._encode(ipc.IpcWriteOptions(use_threads=False))
+        rows = self.rows
+        self._batches, self._used_bytes, self.rows = [], 0, 0
+        return encoded, rows
+
+    def _encode(self, options: ipc.IpcWriteOptions) -> bytes:
         sink = pa.BufferOutputStream()
-        with ipc.new_stream(sink, self._schema, options=self._options) as writer:
+        with ipc.new_stream(sink, self._schema, options=options) as writer:
             for batch in self._batches:
                 writer.write_batch(batch)
-        chunk = (sink.getvalue().to_pybytes(), self.rows)
-        self._batches, self._used_bytes, self.rows = [], 0, 0
-        return chunk
+        return sink.getvalue().to_pybytes()

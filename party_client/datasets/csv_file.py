@@ -16,8 +16,8 @@ from pyarrow import csv
 
 from party_client.datasets.columns import HEX_DIGITS, wire_type
 from party_client.datasets.errors import SourceFileError
-from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint, require_text_file
 from party_client.datasets.sources import CsvSettings, require_columns
+from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint, require_text_file
 from protos.formats.limits import MIB
 from protos.formats.schema import Column, Dataset
 

@@ -21,8 +21,8 @@ from party_client.datasets.columns import HEX_DIGITS, expected
 from party_client.datasets.conform import failing_positions
 from party_client.datasets.csv_file import BLOCK_BYTES, open_reader
 from party_client.datasets.errors import PROBLEMS_MAX, RowProblem, RowsError
-from party_client.datasets.stable_file import StableFile
 from party_client.datasets.sources import CsvSettings
+from party_client.datasets.stable_file import StableFile
 from protos.formats.limits import CELL_MAX_BYTES, MIB
 from protos.formats.schema import Column, Dataset
 

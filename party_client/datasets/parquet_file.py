@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from party_client.datasets.errors import SourceFileError
-from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint
 from party_client.datasets.sources import require_columns
+from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint
 from protos.formats.schema import Dataset
 
 BATCH_ROWS: Final = 65_536

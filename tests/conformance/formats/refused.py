@@ -209,3 +209,9 @@ def cases() -> tuple[Refused, ...]:
         Refused("approval", "tagged", FORMAT, b"\xd2" + good["approval"]),
         Refused("approval", "over the limit", LIMIT, good["approval"] + bytes(4096)),
     )
+
+
+def messages_of(*formats: str) -> list[bytes]:
+    """The good message of each of `formats`, and all that has to be refused: what a fuzzer starts from."""
+    good = [samples.messages()[name] for name in formats]
+    return good + [case.message for case in cases() if case.format in formats]

@@ -8,6 +8,7 @@ in `Behaviour`. Runs in a thread of a test, or as a process: `python -m tests.un
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import socket
 import sys
@@ -63,30 +64,38 @@ class FakeEnclave:
         self.bound: bytes | None = None
         self.uploads: dict[bytes, Upload] = {}
         self.runs: dict[bytes, bytes] = {}
+        self.executed = 0
         self.closed = threading.Event()
         self.lock = threading.Lock()
+        self.connections: set[socket.socket] = set()
 
     def serve(self) -> None:
-        while not self.closed.is_set():
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve_connection, args=(connection,), daemon=True).start()
+        with self.listener:
+            while not self.closed.is_set():
+                try:
+                    connection, _ = self.listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=self.serve_connection, args=(connection,), daemon=True).start()
 
     def serve_connection(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                while not self.closed.is_set():
-                    frame = read_frame_untrusted(lambda n_bytes: read_exactly(connection, n_bytes))
-                    with self.lock:
-                        answer = self.answer(frame)
-                    connection.sendall(answer.prefix())
-                    connection.sendall(answer.body)
-            except OSError:
-                return
+        self.connections.add(connection)
+        with connection, contextlib.suppress(OSError):
+            while not self.closed.is_set():
+                frame = read_frame_untrusted(lambda n_bytes: read_exactly(connection, n_bytes))
+                with self.lock:
+                    answer = self.answer(frame)
+                connection.sendall(answer.prefix() + answer.body)
+        self.connections.discard(connection)
         if self.closed.is_set():
-            self.listener.close()
+            self.die()
+
+    def die(self) -> None:
+        """End at once, as a process does that is killed."""
+        self.closed.set()
+        for end in (self.listener, *self.connections):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def answer(self, frame: Frame) -> Frame:
         try:
@@ -149,6 +158,7 @@ class FakeEnclave:
         if header["run"] not in self.runs:
             time.sleep(self.behaviour.run_delay_s)
             self.runs[header["run"]] = body
+            self.executed += 1
             if self.behaviour.journal:
                 with self.behaviour.journal.open("a") as journal:
                     journal.write(header["run"].hex() + "\n")

@@ -144,8 +144,6 @@ def test_schema_digest_names_every_rule() -> None:
         replace(FLIGHTS, threshold=11),
         replace(FLIGHTS, unique=()),
         replace(FLIGHTS, columns=FLIGHTS.columns[::-1]),
-        replace(
-            FLIGHTS, columns=(*FLIGHTS.columns[:-1], replace(FLIGHTS.columns[-1], uses=frozenset({"join"})))
-        ),
+        replace(FLIGHTS, columns=(*FLIGHTS.columns[:-1], joined)),
     ]
     assert len({dataset.schema_digest() for dataset in (FLIGHTS, *others)}) == 5

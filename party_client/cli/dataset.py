@@ -1,0 +1,199 @@
+"""`concordat dataset`: check a party's own data against the agreement, and send it to the enclave.
+
+Reads the party's own file. Nothing is sent before the enclave has been verified, and what is shown are rows,
+columns and sizes, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from party_client.cli.agreed import agreement_option, job_option, root_warning
+from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.options import identity_option, state_option
+from party_client.cli.present import emit, json_option, note, progress
+from party_client.identity import Identity
+from protos.formats.agreement import Agreement
+from protos.formats.limits import MIB
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group(name="dataset")
+def group() -> None:
+    """Check your data against the agreement, and send it to the enclave."""
+
+
+def _reading_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--dataset", "dataset_id", required=True, metavar="ID", help="Which slot it fills."),
+        click.option(
+            "--delimiter", metavar="CHARACTER", help="Between the cells of a CSV file; default: a comma."
+        ),
+        click.option(
+            "--null",
+            "nulls",
+            multiple=True,
+            metavar="TEXT",
+            help='Unquoted text that means "no value", once or more; default: the empty cell.',
+        ),
+        click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not in the agreement."),
+    ):
+        command = option(command)
+    return command
+
+
+@group.command()
+@click.argument("file", type=FILE)
+@agreement_option
+@_reading_options
+@json_option
+def check(
+    *,
+    file: Path,
+    agreement: Agreement,
+    dataset_id: str,
+    delimiter: str | None,
+    nulls: tuple[str, ...],
+    ignore_extra: bool,
+    as_json: bool,
+) -> None:
+    """Read FILE as the agreement wants it, and send nothing.
+
+    \b
+    Example:
+      concordat dataset check flights.csv --agreement flights.agreement --dataset flights
+    """
+    from party_client.datasets import Reading, encode_chunks, open_source  # noqa: PLC0415 - pyarrow
+    from party_client.datasets.columns import wire_schema  # noqa: PLC0415
+    from party_client.runs import require_dataset  # noqa: PLC0415
+
+    dataset = require_dataset(agreement, dataset_id)
+    source = open_source(file, csv=_csv_settings(file, delimiter, nulls), ignore_extra=ignore_extra)
+    reading = Reading(source, dataset)
+    chunks = size_bytes = 0
+    with progress(f"reading {file.name}", total_bytes=source.size_bytes, as_json=as_json) as advance:
+        position_bytes = 0
+        for chunk in encode_chunks(
+            reading, wire_schema(dataset), compression="none", source=source, max_bytes=dataset.max_bytes
+        ):
+            chunks, size_bytes = chunks + 1, size_bytes + len(chunk.plaintext)
+            advance(chunk.position_bytes - position_bytes)
+            position_bytes = chunk.position_bytes
+    value = {"dataset": dataset.id, "rows": reading.rows, "chunks": chunks, "bytes": size_bytes}
+    emit(
+        as_json,
+        value,
+        lambda out: out.print(
+            f"{file} is as agreed for {dataset.id}: {reading.rows} rows, "
+            f"{len(dataset.columns)} columns, {size_bytes / MIB:.1f} MiB to send",
+            soft_wrap=True,
+        ),
+    )
+
+
+@group.command()
+@click.argument("file", type=FILE)
+@agreement_option
+@job_option
+@identity_option
+@_reading_options
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "zstd"]),
+    help="Default: zstd, and none for a coordinator on this machine.",
+)
+@click.option("--restart", is_flag=True, help="Forget an interrupted upload of this dataset; begin anew.")
+@state_option
+@connection_options
+@json_option
+def send(
+    *,
+    file: Path,
+    agreement: Agreement,
+    job_id: str,
+    identity: Identity,
+    dataset_id: str,
+    delimiter: str | None,
+    nulls: tuple[str, ...],
+    ignore_extra: bool,
+    compression: str | None,
+    restart: bool,
+    state: Path,
+    connection: Connection,
+    as_json: bool,
+) -> None:
+    """Verify the job's enclave, then seal FILE to it and send it.
+
+    An interrupted upload is continued by the same command. What was sent to an enclave that is gone is of no
+    use to anybody: the same command then seals anew to the next one.
+
+    \b
+    Example:
+      concordat dataset send flights.csv --agreement flights.agreement --dataset flights \\
+          --job 26fc3eef023ae66d --identity keys/airline.key
+    """
+    from party_client.client import Client, UploadOptions  # noqa: PLC0415 - gRPC and pyarrow
+
+    roots = connection.trusted_roots()
+    with (
+        connect(connection, identity_id=identity.id) as coordinator,
+        progress(f"sending {file.name}", total_bytes=file.stat().st_size, as_json=as_json) as advance,
+    ):
+        client = Client(coordinator, identity, roots=roots, state=state)
+        options = UploadOptions(
+            csv=_csv_settings(file, delimiter, nulls),
+            ignore_extra=ignore_extra,
+            compression=compression,
+            restart=restart,
+            progress=advance,
+            notify=note,
+        )
+        acceptance = client.upload(job_id, agreement, dataset_id, file, options)
+    warning = root_warning(acceptance.enclave.attestation.root)
+    manifest = acceptance.manifest
+    value = {
+        "dataset": acceptance.dataset,
+        "rows": manifest.rows,
+        "chunks": manifest.chunks,
+        "bytes": manifest.plaintext_bytes,
+        "manifest": manifest.digest(),
+        "enclave": acceptance.enclave.keys.enclave_id,
+        "release": acceptance.enclave.release_name,
+        "resumed_at_chunk": acceptance.resumed_at,
+        "warning": warning,
+    }
+
+    def render(out: Console) -> None:
+        out.print(
+            f"verified   enclave {acceptance.enclave.keys.enclave_id.hex()}, release "
+            f"{acceptance.enclave.release_name}",
+            soft_wrap=True,
+        )
+        out.print(
+            f"accepted   {acceptance.dataset}: {manifest.rows} rows in {manifest.chunks} chunks",
+            soft_wrap=True,
+        )
+        out.print(f"manifest   {manifest.digest().hex()}", soft_wrap=True)
+        if warning:
+            out.print(warning, style="bold yellow", soft_wrap=True)
+
+    emit(as_json, value, render)
+
+
+def _csv_settings(file: Path, delimiter: str | None, nulls: tuple[str, ...]) -> Any:
+    """What was said about a CSV file; None when nothing was, so that the file's name decides."""
+    from party_client.datasets import CsvSettings  # noqa: PLC0415 - pyarrow
+
+    if delimiter is None and not nulls:
+        return None
+    if delimiter is not None and len(delimiter.encode()) != 1:
+        raise click.UsageError("--delimiter: expected one ASCII character")
+    usual = "\t" if file.suffix.lower() == ".tsv" else ","
+    return CsvSettings(delimiter or usual, nulls or ("",))

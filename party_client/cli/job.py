@@ -1,0 +1,180 @@
+"""`concordat job`: start an enclave for an agreement, look at it, verify it, ask it for a run, end it.
+
+What the coordinator says of a job is shown as its word. What `verify` says is proved.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from party_client.agreements import load_agreement
+from party_client.attestation import verify_enclave
+from party_client.cli.agreed import (
+    agreement_option,
+    enclave_facts,
+    enclave_lines,
+    job_option,
+    root_warning,
+)
+from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.options import identity_option
+from party_client.cli.present import emit, json_option, note, printable, table
+from party_client.identity import Identity
+from protos.formats.agreement import Agreement
+from protos.formats.limits import NONCE_BYTES
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(name="job")
+def group() -> None:
+    """Start and end jobs, verify their enclaves, and ask for runs."""
+
+
+@group.command()
+@click.argument("file", type=FILE)
+@click.option("--no-wait", is_flag=True, help="Return before the enclave is bound to the agreement.")
+@connection_options
+@json_option
+def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -> None:
+    """Start an enclave, bound for its life to the agreement in FILE. Prints the job's id.
+
+    All parties must have approved the agreement at the coordinator.
+
+    \b
+    Example:
+      concordat job start flights.agreement --as operator
+    """
+    from party_client.jobs import facts, wait_until_running  # noqa: PLC0415 - gRPC
+
+    agreement = load_agreement(file)
+    with connect(connection) as coordinator:
+        job = coordinator.start_job(agreement.digest())
+        if not no_wait:
+            job = wait_until_running(coordinator, job.job_id)
+    emit(as_json, facts(job), lambda out: out.print(printable(job.job_id)))
+
+
+@group.command()
+@click.argument("job_id", metavar="JOB")
+@connection_options
+@json_option
+def show(*, job_id: str, connection: Connection, as_json: bool) -> None:
+    """Show what the coordinator says of JOB. Nothing of it is verified."""
+    from party_client.jobs import facts  # noqa: PLC0415 - gRPC
+
+    with connect(connection) as coordinator:
+        job = facts(coordinator.get_job(job_id))
+    emit(as_json, job, lambda out: _render(job, out))
+
+
+@group.command("list")
+@connection_options
+@json_option
+def list_jobs(*, connection: Connection, as_json: bool) -> None:
+    """List the coordinator's jobs."""
+    from party_client.jobs import facts  # noqa: PLC0415 - gRPC
+
+    with connect(connection) as coordinator:
+        jobs = [facts(job) for job in coordinator.list_jobs()]
+    rows = [(job["job_id"], job["state"], f"{job['agreement'][:16]}…", job["launcher"]) for job in jobs]
+    emit(as_json, jobs, lambda out: out.print(table(("job", "state", "agreement", "runs on"), rows)))
+
+
+@group.command()
+@click.argument("job_id", metavar="JOB")
+@connection_options
+@json_option
+def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
+    """End JOB and its enclave: the keys and all data in it are gone with it."""
+    from party_client.jobs import facts  # noqa: PLC0415 - gRPC
+
+    with connect(connection) as coordinator:
+        job = facts(coordinator.close_job(job_id))
+    emit(as_json, job, lambda out: _render(job, out))
+
+
+@group.command()
+@click.argument("job_id", metavar="JOB")
+@agreement_option
+@connection_options
+@json_option
+def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json: bool) -> None:
+    """Challenge the enclave of JOB with a fresh nonce and verify its answer: code, agreement, keys.
+
+    \b
+    Example:
+      concordat job verify 26fc3eef023ae66d --agreement flights.agreement --as airline
+    """
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    with connect(connection) as coordinator:
+        document, key_bundle = coordinator.attest(job_id, nonce)
+    enclave = verify_enclave(
+        document,
+        key_bundle,
+        roots=connection.trusted_roots(),
+        nonce=nonce,
+        agreement_digest=agreement.digest(),
+        releases=agreement.releases,
+        now=datetime.now(UTC),
+    )
+    lines = "\n".join(enclave_lines(enclave))
+    emit(as_json, enclave_facts(enclave), lambda out: out.print(printable(lines), soft_wrap=True))
+
+
+@group.command()
+@click.argument("query_id", metavar="QUERY")
+@job_option
+@agreement_option
+@identity_option
+@click.option("--param", "texts", multiple=True, metavar="NAME=VALUE", help="A parameter; once for each.")
+@connection_options
+@json_option
+def run(
+    *,
+    query_id: str,
+    job_id: str,
+    agreement: Agreement,
+    identity: Identity,
+    texts: tuple[str, ...],
+    connection: Connection,
+    as_json: bool,
+) -> None:
+    """Verify the enclave, ask it to run QUERY, and wait until the result is released. Prints the run's id.
+
+    \b
+    Example:
+      concordat job run delay_by_wind --job 26fc3eef023ae66d --agreement flights.agreement \\
+          --identity keys/analyst.key --param min_year=1990
+    """
+    from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
+    from party_client.runs import parse_parameters, require_query  # noqa: PLC0415
+
+    parameters = parse_parameters(require_query(agreement, query_id), list(texts))
+    with connect(connection, identity_id=identity.id) as coordinator:
+        client = Client(coordinator, identity, roots=connection.trusted_roots())
+        enclave = client.verify(job_id, agreement)
+        run_id = client.run(job_id, agreement, query_id, parameters, enclave=enclave)
+    if (warning := root_warning(enclave.attestation.root)) and not as_json:
+        note(warning)
+    value = {"run": run_id, "query": query_id, "parameters": parameters, **enclave_facts(enclave)}
+    emit(as_json, value, lambda out: out.print(run_id.hex()))
+
+
+def _render(job: Any, out: Console) -> None:
+    lines = [
+        f"job        {job['job_id']}",
+        f"state      {job['state']}{': ' if job['detail'] else ''}{job['detail']}",
+        f"phase      {job['phase'] or '-'}",
+        f"runs on    {job['launcher']}",
+        f"agreement  {job['agreement']}",
+    ]
+    out.print(printable("\n".join(lines)), soft_wrap=True)
+    for slot in job["datasets"]:
+        out.print(printable(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}"))

@@ -1,0 +1,241 @@
+"""Hypothesis strategies for what `protos.formats` reads and writes, and for bytes that are nearly right."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from protos.formats import hpke
+from protos.formats.agreement import Agreement, Limits
+from protos.formats.binding import KeyBundle
+from protos.formats.canonical import Value
+from protos.formats.participants import Participant, Release
+from protos.formats.query import Parameter, Query
+from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
+from protos.formats.result import ResultContext, SealedResult
+from protos.formats.run_request import RunRequest
+from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
+from protos.formats.sealed import Manifest, SealedContext, SealedHeader
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+COUNTS = st.integers(0, 2**63 - 1)
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
+TEXTS = st.text(
+    st.characters(exclude_categories=["C", "Z"], include_characters=" \n"), min_size=1, max_size=40
+)
+# Any Unicode text but halves of surrogate pairs, which no encoding has.
+ANY_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def exactly(length: int) -> st.SearchStrategy[bytes]:
+    """Long keys are repeated short ones: hypothesis need not choose each of a thousand bytes."""
+    if length > 64:
+        return st.binary(min_size=1, max_size=16).map(lambda some: (some * length)[:length])
+    return st.binary(min_size=length, max_size=length)
+
+
+def values(leaves: int = 20) -> st.SearchStrategy[Value]:
+    """Whatever has an encoding."""
+    scalars = st.none() | st.booleans() | INT64 | ANY_TEXTS | st.binary(max_size=40)
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(ANY_TEXTS, inner, max_size=5),
+        max_leaves=leaves,
+    )
+
+
+def sets_of(
+    items: st.SearchStrategy[str], *, least: int = 0, most: int = 4
+) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(items, min_size=least, max_size=most, unique=True).map(lambda found: tuple(sorted(found)))
+
+
+@st.composite
+def columns(draw: st.DrawFn, *, name: str, nullable: bool | None = None) -> Column:
+    decimals = st.integers(1, 38).flatmap(
+        lambda precision: st.integers(0, precision).map(lambda scale: f"decimal({precision},{scale})")
+    )
+    type_ = draw(st.sampled_from(sorted(PLAIN_TYPES)) | decimals)
+    exact = type_ in EXACT_TYPES or type_.startswith("decimal")
+    uses = draw(st.frozensets(st.sampled_from(sorted(USES if exact else USES - {"avg", "sum"}))))
+    normalise = draw(st.sampled_from(["none", "email/v1"])) if type_ == "text" else "none"
+    is_nullable = draw(st.booleans()) if nullable is None else nullable
+    return Column(name, type_, is_nullable, uses, normalise)
+
+
+@st.composite
+def datasets(draw: st.DrawFn, *, name: str, owners: list[str]) -> Dataset:
+    names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    made = [draw(columns(name=each, nullable=False if each == names[0] else None)) for each in names]
+    return Dataset(
+        id=name,
+        owner=draw(st.sampled_from(owners)),
+        columns=tuple(draw(st.permutations(made))),
+        privacy_unit=names[0],
+        threshold=draw(st.integers(1, 100_000)),
+        unique=tuple(draw(st.lists(st.sampled_from(names), unique=True))),
+        max_rows=draw(st.integers(1, 2**40)),
+        max_bytes=draw(st.integers(1, 2**63 - 1)),
+    )
+
+
+@st.composite
+def parameters(draw: st.DrawFn, *, name: str) -> Parameter:
+    if draw(st.booleans()):
+        low, high = sorted([draw(INT64), draw(INT64)])
+        return Parameter(name, low=low, high=high)
+    return Parameter(name, choices=draw(sets_of(TEXTS, least=1)))
+
+
+@st.composite
+def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
+    holes = draw(st.lists(NAMES, max_size=3, unique=True))
+    return Query(
+        id=name,
+        sql=draw(TEXTS),
+        parameters=tuple(draw(parameters(name=hole)) for hole in holes),
+        run_by=draw(sets_of(st.sampled_from(people), least=1)),
+        receivers=draw(sets_of(st.sampled_from(people), least=1)),
+        max_runs=draw(st.integers(1, 1_000_000)),
+        many_to_many=draw(st.booleans()),
+    )
+
+
+@st.composite
+def agreements(draw: st.DrawFn) -> Agreement:
+    """Any agreement that makes sense, of a few parties."""
+    people = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    owners = people[: draw(st.integers(1, len(people)))]
+    members = [
+        Participant(
+            name, draw(TEXTS), bytes([index]) + draw(exactly(31)), draw(exactly(hpke.PUBLIC_KEY_BYTES))
+        )
+        for index, name in enumerate(people)
+    ]
+    pcrs = [draw(exactly(47)) + b"\x01" for _ in range(3)]
+    start, end = sorted(draw(st.lists(COUNTS, min_size=2, max_size=2, unique=True)))
+    return Agreement(
+        id=draw(NAMES),
+        title=draw(TEXTS),
+        purpose=draw(TEXTS),
+        valid_from_s=start,
+        valid_until_s=end,
+        parties=tuple(members[: len(owners)]),
+        analysts=tuple(members[len(owners) :]),
+        datasets=tuple(
+            draw(datasets(name=name, owners=owners))
+            for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+        ),
+        queries=tuple(
+            draw(queries(name=name, people=people))
+            for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+        ),
+        releases=(Release(draw(TEXTS), pcrs[0], pcrs[1], pcrs[2], draw(exactly(32))),),
+        limits=Limits(draw(st.integers(64, 2**22)), draw(st.integers(1, 128)), draw(st.integers(1, 10**6))),
+        logged=draw(st.sampled_from(["nothing", "phases"])),
+    )
+
+
+CHOSEN = st.dictionaries(NAMES, INT64 | ANY_TEXTS, max_size=4)
+SEALED_HEADERS = st.builds(
+    SealedHeader,
+    context=st.builds(
+        SealedContext,
+        agreement_digest=exactly(48),
+        enclave_id=exactly(16),
+        party=NAMES,
+        dataset=NAMES,
+        schema_digest=exactly(48),
+        upload_id=exactly(16),
+        compression=st.sampled_from(["none", "zstd"]),
+    ),
+    wrapped_key=exactly(hpke.OVERHEAD_BYTES + 32),
+)
+MANIFESTS = st.builds(
+    Manifest,
+    header_digest=exactly(48),
+    rows=COUNTS,
+    plaintext_bytes=COUNTS,
+    chunks=st.integers(1, 2**24),
+    tags_digest=exactly(48),
+)
+CLAIMS = st.builds(
+    Claims,
+    agreement_digest=exactly(48),
+    enclave_id=exactly(16),
+    run_id=exactly(16),
+    query=NAMES,
+    query_digest=exactly(48),
+    parameters=CHOSEN,
+    requested_by=NAMES,
+    receivers=st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+    datasets=st.lists(
+        st.builds(
+            UsedDataset, dataset=NAMES, party=NAMES, upload_id=exactly(16), manifest_digest=exactly(48)
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    suppressed=st.lists(
+        st.builds(Suppression, TEXTS, st.just(0) | st.integers(0, 18).map(lambda power: 10**power)),
+        max_size=3,
+    ).map(tuple),
+    result_digest=exactly(48),
+    sequence=st.integers(1, 2**63 - 1),
+    previous=exactly(48),
+    runs_left=COUNTS,
+)
+MESSAGES: dict[
+    str, st.SearchStrategy[Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims]
+] = {
+    "agreement": agreements(),
+    "key-bundle": st.builds(
+        KeyBundle, enclave_id=exactly(16), hpke_public_key=exactly(1216), signing_key=exactly(32)
+    ),
+    "sealed-header": SEALED_HEADERS,
+    "manifest": MANIFESTS,
+    "run-request": st.builds(
+        RunRequest,
+        run_id=exactly(16),
+        agreement_digest=exactly(48),
+        enclave_id=exactly(16),
+        query=NAMES,
+        requested_by=NAMES,
+        parameters=CHOSEN,
+    ),
+    "claims": CLAIMS,
+}
+PARTS = st.binary(min_size=1, max_size=200)
+SEALED_RESULTS = st.builds(
+    SealedResult,
+    context=st.builds(
+        ResultContext,
+        agreement_digest=exactly(48),
+        enclave_id=exactly(16),
+        run_id=exactly(16),
+        receiver=NAMES,
+    ),
+    sealed=PARTS,
+)
+RECEIPTS = st.builds(
+    Receipt,
+    claims=PARTS,
+    attestation=PARTS,
+    agreement=PARTS,
+    approvals=st.lists(PARTS, min_size=1, max_size=3).map(tuple),
+)
+
+
+@st.composite
+def edited(draw: st.DrawFn, message: bytes) -> bytes:
+    """`message` with a byte changed, a piece cut out, put in, doubled or turned round; never as it was."""
+    start = draw(st.integers(0, len(message) - 1))
+    end = draw(st.integers(start + 1, min(len(message), start + 64)))
+    piece = message[start:end]
+    changed = draw(
+        st.sampled_from([bytes([piece[0] ^ 1 << bit]) + piece[1:] for bit in range(8)])
+        | st.sampled_from([b"", piece + piece, piece[::-1]])
+        | st.binary(max_size=16)
+        | st.just(message[end:] if draw(st.booleans()) else b"")
+    )
+    edited_message = message[:start] + changed + message[end:]
+    return edited_message if edited_message != message else message + b"\x00"

@@ -1,0 +1,104 @@
+"""An agreement as people would write it, in a folder with everybody's public identity; for several tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from party_client.identity import Identity
+
+AIRLINE = Identity.generate("airline", "Wright Airlines")
+WEATHER = Identity.generate("weather_service", "Weather Service")
+ANALYST = Identity.generate("analyst", "An analyst")
+EVERYBODY = (AIRLINE, WEATHER, ANALYST)
+ROOT_SHA256 = "ab" * 32
+
+TEXT = (
+    """\
+id = "flight_delays"
+title = "Delays by wind"
+purpose = "How much of a delay does wind explain?"
+valid_from = 2026-01-01T00:00:00Z
+valid_until = 2027-01-01T00:00:00Z
+
+[limits]
+memory_mib = 2048
+threads = 2
+max_runs = 10
+
+[[parties]]
+identity = "keys/airline.pub"
+[[parties]]
+identity = "keys/weather_service.pub"
+[[analysts]]
+identity = "keys/analyst.pub"
+
+[[datasets]]
+id = "flights"
+owner = "airline"
+privacy_unit = "tailnum"
+threshold = 10
+max_rows = 1_000_000
+max_bytes = 500_000_000
+[datasets.columns]
+tailnum = { type = "text", uses = ["count_distinct"] }
+hour = { type = "timestamp", uses = ["join"] }
+year = { type = "int64", uses = ["filter"] }
+delay = { type = "int64", nullable = true, uses = ["avg"] }
+crew = { type = "text" }
+
+[[datasets]]
+id = "weather"
+owner = "weather_service"
+privacy_unit = "hour"
+threshold = 24
+unique = ["hour"]
+max_rows = 100_000
+max_bytes = 50_000_000
+[datasets.columns]
+hour = { type = "timestamp", uses = ["join"] }
+wind = { type = "int64", uses = ["group"] }
+
+[[queries]]
+id = "delay_by_wind"
+sql = \"\"\"
+SELECT w.wind AS wind, COUNT(*) AS flights, AVG(f.delay) AS mean_delay
+FROM flights AS f JOIN weather AS w ON w.hour = f.hour
+WHERE f.year >= $min_year
+GROUP BY w.wind
+\"\"\"
+run_by = ["analyst"]
+receivers = ["analyst"]
+max_runs = 5
+[[queries.parameters]]
+name = "min_year"
+low = 1950
+high = 2013
+
+[[releases]]
+name = "test"
+pcr0 = "PCR0"
+pcr1 = "PCR1"
+pcr2 = "PCR2"
+root_sha256 = "ROOT"
+""".replace("PCR0", "10" * 48)
+    .replace("PCR1", "11" * 48)
+    .replace("PCR2", "12" * 48)
+    .replace("ROOT", ROOT_SHA256)
+)
+
+
+def write(folder: Path, changes: Mapping[str, str] | None = None, *, name: str = "flights.toml") -> Path:
+    """Writes `TEXT` with `changes` (each must apply) and the public identities; the TOML's path."""
+    text = TEXT
+    for old, new in (changes or {}).items():
+        assert old in text, f"{old!r} does not stand in the text"
+        text = text.replace(old, new)
+    keys = folder / "keys"
+    keys.mkdir(exist_ok=True)
+    for person in EVERYBODY:
+        if not (keys / f"{person.id}.pub").exists():
+            person.public.save(keys / f"{person.id}.pub")
+    path = folder / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
