@@ -120,7 +120,9 @@ def _block(party: str, first: int, rows: int) -> pa.Table:
         return pa.table(
             {
                 "key": _keys(first, rows),
-                "segment": pa.array([f"segment {n:02}" for n in range(20)]).take(random.integers(0, 20, rows)),
+                "segment": pa.array([f"segment {n:02}" for n in range(20)]).take(
+                    random.integers(0, 20, rows)
+                ),
                 "region": pa.array([f"region {n:02}" for n in range(50)]).take(random.integers(0, 50, rows)),
             }
         )
@@ -135,13 +137,16 @@ def _block(party: str, first: int, rows: int) -> pa.Table:
     )
 
 
-def _keys(first: int, rows: int) -> pa.Array:
+def _keys(first: int, rows: int) -> pa.Array[pa.Scalar[pa.StringType]]:
     """A bijection of the row's number, so that keys are distinct and in no order."""
     number = np.arange(first, first + rows, dtype=np.uint64)
-    scrambled = np.stack([number * np.uint64(0x9E3779B97F4A7C15), number ^ np.uint64(0xD1B54A32D192ED03)], axis=1)
+    scrambled = np.stack(
+        [number * np.uint64(0x9E3779B97F4A7C15), number ^ np.uint64(0xD1B54A32D192ED03)], axis=1
+    )
+    offsets = np.arange(0, 32 * rows + 1, 32, dtype=np.int32)
     digits = scrambled.astype(">u8").tobytes().hex()
     return pa.Array.from_buffers(
         pa.string(),
         rows,
-        [None, pa.py_buffer(np.arange(0, 32 * rows + 1, 32, dtype=np.int32)), pa.py_buffer(digits.encode())],
+        [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(digits.encode())],
     )
