@@ -12,5 +12,57 @@ General layout. One module or package per thing that a party does, each usable a
     cli             the `concordat` command; decides nothing, presents everything
 
 The rule: `cli` may import everything here, nothing imports `cli`; `identity`, `agreements` and `attestation`
-open no socket; nothing here imports another role. Importing this package imports nothing else.
+open no socket; nothing here imports another role. The names below are imported when they are first used, so
+that importing this package, as every command does, costs nothing.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from party_client.agreements import check, compile_toml, load_agreement
+    from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_now, verify_replay
+    from party_client.client import Client, UploadOptions
+    from party_client.identity import Identity, PublicIdentity
+    from party_client.receipts import verify_receipt
+    from party_client.results import Result
+
+__all__ = [
+    "Client",
+    "Identity",
+    "PublicIdentity",
+    "Result",
+    "TrustedRoots",
+    "UploadOptions",
+    "VerifiedEnclave",
+    "check",
+    "compile_toml",
+    "load_agreement",
+    "verify_now",
+    "verify_receipt",
+    "verify_replay",
+]
+
+_HOMES: Final = {
+    "Client": "client",
+    "Identity": "identity",
+    "PublicIdentity": "identity",
+    "Result": "results",
+    "TrustedRoots": "attestation",
+    "UploadOptions": "client",
+    "VerifiedEnclave": "attestation",
+    "check": "agreements",
+    "compile_toml": "agreements",
+    "load_agreement": "agreements",
+    "verify_now": "attestation",
+    "verify_receipt": "receipts",
+    "verify_replay": "attestation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

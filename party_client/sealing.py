@@ -105,7 +105,7 @@ class DatasetSealer:
         """How many rows have been sealed."""
         return self._rows
 
-    def seal(self, plaintext: bytes, *, rows: int, last: bool) -> bytes:
+    def seal(self, plaintext: bytes | memoryview, *, rows: int, last: bool) -> bytes:
         """The next chunk, sealed."""
         sealed = self._sealer.seal(plaintext, last=last)
         self._rows += rows

@@ -43,11 +43,13 @@ class CertificateFolderError(ConcordatError):
 def make_development_certificates(
     folder: Path, names: Sequence[str], *, hosts: Sequence[str] = (), now: datetime
 ) -> list[Path]:
-    """Writes a certificate and a key for each of `names`, and the authority if there is none yet.
+    """Writes a certificate and a key for each of `names`; at first, for the authority and the server too.
 
     `hosts` (names or IP addresses) are added to those of this machine in the server's certificate. Returns
     the files written. Never overwrites: raises `FileExistsAlreadyError` before anything is written.
     """
+    is_new = not any(path.exists() for path in _paths(folder, AUTHORITY))
+    names = list(dict.fromkeys((SERVER, *names) if is_new else names))
     for name in names:
         if require_slug(name, what="name of a certificate") == AUTHORITY:
             raise CertificateFolderError(f"{AUTHORITY!r} is the name of the authority; choose another")
@@ -55,11 +57,11 @@ def make_development_certificates(
     files.make_folder(folder)
     subject_names = [_subject_name(host) for host in dict.fromkeys((*LOCAL_HOSTS, *hosts))]
     written: list[Path] = []
-    if any(path.exists() for path in _paths(folder, AUTHORITY)):
-        authority, authority_key = _load_authority(folder, now=now)
-    else:
+    if is_new:
         authority, authority_key = _make_authority(now)
         written += _save(folder, AUTHORITY, authority, authority_key)
+    else:
+        authority, authority_key = _load_authority(folder, now=now)
     for name in names:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(name, key, issuer=authority.subject, lifetime=_LIFETIME, now=now)

@@ -32,6 +32,7 @@ FINISH_DEADLINE_S: Final = 900.0
 """The coordinator first brings what is still on its disk to the enclave."""
 RETRY_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 TLS_FILE_MAX_BYTES: Final = MIB
+_LINE_MAX_CHARACTERS: Final = 400
 _MESSAGE_MAX_BYTES: Final = RECEIPT_MAX_BYTES + MIB
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
@@ -267,7 +268,10 @@ def _failure(error: Any) -> TransportError:
     metadata = {item.key: item.value for item in error.trailing_metadata() or ()}
     refusal, hint = metadata.get(CODE_KEY), metadata.get(HINT_KEY)
     if refusal is not None and status is not grpc.StatusCode.UNAVAILABLE:
-        return CallRefusedError(f"refused: {details} ({refusal})", refusal=refusal, hint=hint)
+        # Whatever it says, it is the coordinator that says it, in one line and no more.
+        said = _first_line(details)
+        code = "" if refusal in said else f" ({refusal})"
+        return CallRefusedError(f"the coordinator says: {said}{code}", refusal=refusal, hint=hint)
     if status is grpc.StatusCode.UNAVAILABLE:
         return UnavailableError(
             f"the coordinator cannot be reached ({_first_line(details)})",
@@ -288,7 +292,7 @@ def _unavailable_hint(details: str) -> str:
 
 
 def _first_line(details: str) -> str:
-    return details.partition("\n")[0][:200] or "no reason given"
+    return details.partition("\n")[0][:_LINE_MAX_CHARACTERS] or "no reason given"
 
 
 def _request_id() -> str:

@@ -37,6 +37,7 @@ PCRS_MAX: Final = 32
 TIMESTAMP_MAX_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, the last that a calendar date can hold."""
 
+_SHOWN_BYTES: Final = 32
 _NITROTPM_PCRS: Final = "nitrotpm_pcrs"
 _ENCLAVE_MODULE: Final = re.compile(r"(i-[0-9a-f]{1,32})-enc[0-9a-f]{1,32}", re.ASCII)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,8 +82,11 @@ class AttestationDocument:
 
 
 def shown(value: bytes | None) -> str:
-    """An optional field in an error: absent is not the same as empty."""
-    return "none" if value is None else f"h'{value[:32].hex()}' ({len(value)} bytes)"
+    """An optional field in an error: absent is not the same as empty, and long ones differ at their ends."""
+    if value is None:
+        return "none"
+    text = value.hex() if len(value) <= _SHOWN_BYTES else f"{value[:8].hex()}...{value[-24:].hex()}"
+    return f"h'{text}' ({len(value)} bytes)"
 
 
 def parse_untrusted(document: bytes) -> tuple[CoseSign1, AttestationDocument]:

@@ -23,14 +23,14 @@ def group() -> None:
 @click.option("--host", "hosts", multiple=True, help="Another host name or IP address of the coordinator.")
 @json_option
 def dev(*, folder: Path, names: tuple[str, ...], hosts: tuple[str, ...], as_json: bool) -> None:
-    """Make a certificate and a key in DIR for each NAME, and an authority that vouches for them.
+    """Make a certificate and a key in DIR for each NAME: the ids of parties, analysts and operators.
 
-    `coordinator` is the name of the server; other names are the ids of parties and analysts. If DIR already
-    has an authority, names are added to it. Nothing is overwritten.
+    The first time, DIR also gets an authority that vouches for them and the certificate of the server, called
+    `coordinator`. Later names are added under the same authority. Nothing is overwritten.
 
     \b
     Example:
-      concordat tls dev tls coordinator airline weather analyst
+      concordat tls dev tls airline weather_service analyst
     """
     written = make_development_certificates(folder, names, hosts=hosts, now=datetime.now(UTC))
 

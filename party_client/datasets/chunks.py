@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 import pyarrow as pa
 from pyarrow import ipc
@@ -20,13 +20,14 @@ from protos.formats.limits import CHUNK_MAX_ROWS, CHUNK_PLAINTEXT_MAX_BYTES
 
 _END_BYTES: Final = 8
 _ZSTD_LEVEL: Final = 1
+_NOT_COMPRESSED: Final = ipc.IpcWriteOptions(use_threads=False)
 
 
 @dataclass(frozen=True)
 class Chunk:
     """One chunk before it is sealed."""
 
-    plaintext: bytes
+    plaintext: memoryview
     rows: int
     position_bytes: int = 0
     """How far the source had been read by then (see `Source.position_bytes`)."""
@@ -51,7 +52,7 @@ def encode_chunks(
         yield Chunk(plaintext, rows, source.position_bytes)
 
 
-def _cut(batches: Iterable[pa.RecordBatch], cutter: _Cutter, source: str) -> Iterator[tuple[bytes, int]]:
+def _cut(batches: Iterable[pa.RecordBatch], cutter: _Cutter, source: str) -> Iterator[tuple[memoryview, int]]:
     row = 0
     for batch in batches:
         rest = batch
@@ -95,18 +96,23 @@ class _Cutter:
             self.rows += rows
         return rows
 
-    def cut(self) -> tuple[bytes, int]:
+    def cut(self) -> tuple[memoryview, int]:
         """(Bytes, rows) of what was collected so far; the next chunk begins empty."""
-        encoded = self._encode(self._options)
-        if len(encoded) > CHUNK_PLAINTEXT_MAX_BYTES:  # what cannot be compressed comes out a little longer
-            encoded = self._encode(ipc.IpcWriteOptions(use_threads=False))
+        encoded = self._encode(self._options) or self._encode(_NOT_COMPRESSED)
+        if encoded is None:
+            raise AssertionError("the size of a record batch was reckoned wrongly")
         rows = self.rows
         self._batches, self._used_bytes, self.rows = [], 0, 0
         return encoded, rows
 
-    def _encode(self, options: ipc.IpcWriteOptions) -> bytes:
-        sink = pa.BufferOutputStream()
-        with ipc.new_stream(sink, self._schema, options=options) as writer:
-            for batch in self._batches:
-                writer.write_batch(batch)
-        return sink.getvalue().to_pybytes()
+    def _encode(self, options: ipc.IpcWriteOptions) -> memoryview | None:
+        """The stream; None if it does not fit: what cannot be compressed comes out a little longer."""
+        space = pa.allocate_buffer(CHUNK_PLAINTEXT_MAX_BYTES)
+        sink = pa.FixedSizeBufferWriter(space)
+        try:
+            with ipc.new_stream(sink, self._schema, options=options) as writer:
+                for batch in self._batches:
+                    writer.write_batch(batch)
+        except OSError:
+            return None
+        return memoryview(cast(Any, space)).cast("B")[: sink.tell()]

@@ -113,6 +113,8 @@ def _cast(column: Column, values: pa.Array[Any]) -> _Converted:
 
 
 def _from_digits(column: Column, values: pa.Array[Any]) -> _Converted:
+    if pa.types.is_binary(values.type):
+        return values.cast(pa.binary(HEX_BYTES)), []
     if values.type != pa.binary(HEX_DIGITS):
         values = values.cast(pa.binary()).cast(pa.binary(HEX_DIGITS))
     decoded, bad = hexadecimal.decode(values)
@@ -134,8 +136,9 @@ def _to_date(column: Column, values: pa.Array[Any]) -> _Converted:
     return dates, _where(with_time, f"{expected(column)}, without a time")
 
 
+_KEYS: Final = (pa.binary(), pa.binary(HEX_DIGITS))
 _SPECIAL: Final[dict[str, tuple[Callable[[Any], bool], _Conversion]]] = {
-    "hex128": (lambda given: _is_text(given) or given == pa.binary(HEX_DIGITS), _from_digits),
+    "hex128": (lambda given: _is_text(given) or given in _KEYS, _from_digits),
     "decimal": (pa.types.is_integer, _from_integers),
     "timestamp": (pa.types.is_timestamp, _to_microseconds),
     "date": (lambda given: pa.types.is_timestamp(given) and given.tz is None, _to_date),
@@ -171,8 +174,8 @@ def _wrong_type(column: Column, given: pa.DataType) -> ColumnsError:
             "a float is not an exact decimal: keep the amounts as decimal.Decimal, as text in a CSV file, "
             "or as whole cents in an int64 column"
         )
-    if column.kind == "hex128" and pa.types.is_binary(given):
-        hint = f"give {HEX_DIGITS} hexadecimal digits as text, or fixed_size_binary({HEX_BYTES})"
+    if column.kind == "hex128":
+        hint = f"give {HEX_DIGITS} hexadecimal digits as text, or {HEX_BYTES} bytes"
     return ColumnsError(
         f"column {column.name}: got {given}, expected {column.type} ({expected(column)})", hint=hint
     )

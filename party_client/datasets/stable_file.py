@@ -52,7 +52,7 @@ class StableFile(FileIO):
 
     def __init__(self, path: Path, *, watch: Callable[[bytes], None] | None = None) -> None:
         try:
-            super().__init__(path)
+            super().__init__(path, opener=_open)
         except OSError as error:
             raise SourceFileError(
                 f"{path}: cannot be read ({error.strerror})", hint="check the name and the permissions"
@@ -109,6 +109,10 @@ def require_text_file(path: Path) -> None:
             f"{path}: the file seems to be {kind}, expected CSV text in UTF-8",
             hint="convert it: iconv -f UTF-16LE -t UTF-8 FILE > NEW" if "UTF-16" in kind else None,
         )
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe without a writer would wait for one
 
 
 def _fingerprint_or_none(path: Path) -> Fingerprint | None:

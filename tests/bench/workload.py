@@ -7,7 +7,7 @@ rows each, half of the keys in both. Written once per size as CSV and Parquet, d
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -137,7 +137,7 @@ def _block(party: str, first: int, rows: int) -> pa.Table:
     )
 
 
-def _keys(first: int, rows: int) -> pa.Array[pa.Scalar[pa.StringType]]:
+def _keys(first: int, rows: int) -> pa.Array[Any]:
     """A bijection of the row's number, so that keys are distinct and in no order."""
     number = np.arange(first, first + rows, dtype=np.uint64)
     scrambled = np.stack(

@@ -63,8 +63,8 @@ def _commands_of_block(body: str, *, name: str, status: int) -> list[Command]:
     found: list[Command] = []
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         first, *rest = part.splitlines(keepends=True)
-        while rest and rest[0].startswith("> "):
-            first += rest.pop(0)[2:]
+        while rest and (rest[0].startswith("> ") or rest[0] == ">\n"):
+            first += rest.pop(0)[1:].removeprefix(" ")
         found.append(Command(name, first.rstrip("\n"), status, "".join(rest).rstrip() + "\n" if rest else ""))
     if not body.startswith("$ ") or not found:
         raise ValueError(f"block {name!r} must start with a command (`$ ...`)")

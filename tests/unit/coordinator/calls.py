@@ -61,9 +61,16 @@ def random_chunks(count: int, n_bytes: int = 1000) -> list[bytes]:
     return [os.urandom(n_bytes) for _ in range(count)]
 
 
-def begin(stub: Any, job_id: str, *, upload_id: bytes = UPLOAD_ID, header: bytes = b"header") -> int:
+def begin(
+    stub: Any,
+    job_id: str,
+    *,
+    upload_id: bytes = UPLOAD_ID,
+    header: bytes = b"header",
+    dataset: str = "flights",
+) -> int:
     request = messages.BeginUploadRequest(
-        job_id=job_id, dataset="flights", upload_id=upload_id, signed_header=header
+        job_id=job_id, dataset=dataset, upload_id=upload_id, signed_header=header
     )
     return int(stub.BeginUpload(request).next_chunk)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +12,12 @@ from coordinator.launchers.local import LocalLauncher, simulated_machine
 from tests.unit.coordinator.calls import eventually
 from tests.unit.coordinator.coordinator_process import FAKE_ENCLAVE
 
-STUBBORN = (
-    sys.executable,
-    "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)",
-)
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('ready', flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -29,14 +29,22 @@ def launcher() -> LocalLauncher:
 def address(launcher: LocalLauncher, tmp_path: Path) -> Iterator[str]:
     address = launcher.new_address()
     launcher.launch(address, console=tmp_path / "console")
-    eventually(Path(address).exists)
+    eventually(lambda: takes_connections(launcher, address))
     yield address
     launcher.end(address)
 
 
+def takes_connections(launcher: LocalLauncher, address: str) -> bool:
+    try:
+        launcher.connect(address, timeout_s=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_a_machine_is_started_reached_and_ended(launcher: LocalLauncher, address: str) -> None:
     assert launcher.is_alive(address)
-    eventually(lambda: launcher.connect(address, timeout_s=1).close() is None)
+    launcher.connect(address, timeout_s=1).close()
     launcher.end(address)
     assert not launcher.is_alive(address)
     assert not Path(address).parent.exists()
@@ -75,7 +83,7 @@ def test_a_broken_process_id_file_means_nothing_runs(launcher: LocalLauncher, co
 
 def test_a_machine_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.launchers.local._END_WAIT_S", 0.2)
-    launcher = LocalLauncher(STUBBORN)
+    launcher = LocalLauncher((sys.executable, "-c", STUBBORN))
     address = launcher.new_address()
     launcher.launch(address, console=tmp_path / "console")
     eventually(lambda: b"ready" in (tmp_path / "console").read_bytes())
@@ -99,7 +107,7 @@ def test_a_folder_too_deep_for_a_socket_is_refused(
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     with pytest.raises(LaunchError, match="at most 107 bytes"):
         launcher.new_address()
-    assert os.listdir(deep) == []
+    assert list(deep.iterdir()) == []
 
 
 def test_the_simulated_machine_is_named_by_command_line_only() -> None:

@@ -29,7 +29,7 @@ def test_an_address_is_a_host_and_a_port(address: str) -> None:
 
 
 def test_missing_certificates_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
-    with pytest.raises(CannotServeError, match="coordinator.key.pem: No such file") as caught:
+    with pytest.raises(CannotServeError, match=r"coordinator\.key\.pem: No such file") as caught:
         Transport.mutual_tls(("127.0.0.1:0",), tmp_path)
     assert "concordat tls dev" in str(caught.value.hint)
 

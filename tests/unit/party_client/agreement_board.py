@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -33,7 +34,10 @@ class Board(stubs.CoordinatorServicer):
     def PutApproval(  # noqa: N802 - the service's name
         self, request: wire.PutApprovalRequest, context: grpc.ServicerContext
     ) -> wire.AgreementRecord:
-        self.callers += [value.decode() for value in context.auth_context().get("x509_common_name", [])]
+        names: Any = context.auth_context().get(
+            "x509_common_name", []
+        )  # a list of bytes, whatever its stub says
+        self.callers += [name.decode() for name in names]
         self.approvals.setdefault(request.agreement_digest, []).append(request.approval)
         return wire.AgreementRecord(agreement_digest=request.agreement_digest)
 
@@ -57,7 +61,7 @@ class Board(stubs.CoordinatorServicer):
 def served(board: Board, tls: Path | None = None) -> Iterator[str]:
     """Serves `board` on a free port; its address."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
-    stubs.add_CoordinatorServicer_to_server(board, server)
+    stubs.add_CoordinatorServicer_to_server(board, server)  # type: ignore[no-untyped-call]
     if tls is None:
         port = server.add_insecure_port("127.0.0.1:0")
     else:

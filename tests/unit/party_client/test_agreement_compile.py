@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from party_client import agreements
 from party_client.agreements import compile_toml
 from party_client.agreements.errors import (
     AgreementError,
@@ -246,3 +248,13 @@ def test_agreement_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, {"[[queries]]\n": f"{datasets}[[queries]]\n"})
     with pytest.raises(AgreementError, match="expected at most 1048576"):
         compile_toml(path)
+
+
+def test_example_in_the_packages_docstring_compiles(tmp_path: Path) -> None:
+    write(tmp_path)  # for the identities
+    example = textwrap.dedent((agreements.__doc__ or "").partition("As people write it:\n")[2])
+    (tmp_path / "release.toml").write_text("[[releases]]" + TEXT.partition("[[releases]]")[2])
+    (tmp_path / "example.toml").write_text(example)
+    agreement = compile_toml(tmp_path / "example.toml")
+    assert agreement.dataset("flights").column("email").normalise == "email/v1"
+    assert agreement.queries[0].parameters[0].name == "min_year"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,6 +21,13 @@ from tests.unit.party_client.written_agreement import AIRLINE, ANALYST, WEATHER,
 
 Command = Callable[..., tuple[int, str, str]]
 VALID_NOW = {"valid_from = 2026": "valid_from = 2020", "valid_until = 2027": "valid_until = 2099"}
+
+
+class Keyboard(io.StringIO):
+    """Somebody at a terminal who types this."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -216,24 +224,13 @@ def test_sign_asks_and_takes_silence_for_no(concordat: Command, agreement: Agree
 
 @pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
 def test_sign_at_a_terminal(
-    concordat: Command,
-    agreement: Agreement,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    typed: str,
-    status: int,
+    concordat: Command, agreement: Agreement, monkeypatch: pytest.MonkeyPatch, typed: str, status: int
 ) -> None:
-    import io
-
-    class Keyboard(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.setattr("sys.stdin", Keyboard(typed))
     got, _, err = concordat("agreement", "sign", "flights.agreement", "--identity", "keys/airline.key")
     assert got == status
     assert "Sign flight_delays as airline?" in err
-    assert bool(list(tmp_path.glob("*.approval"))) == (status == 0)
+    assert bool(list(Path().glob("*.approval"))) == (status == 0)
 
 
 def test_sign_refuses_who_is_no_party_and_what_has_expired(

@@ -18,13 +18,11 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    make_development_certificates(
-        tmp_path / "tls", ["coordinator", "airline"], hosts=["relay.example"], now=NOW
-    )
+    make_development_certificates(tmp_path / "tls", ["airline"], hosts=["relay.example"], now=NOW)
     return tmp_path / "tls"
 
 
-def handshake(folder: Path, *, client: str | None, host: str, authority: Path | None = None) -> str | None:
+def handshake(folder: Path, *, client: str | None, host: str, authority: Path | None = None) -> str:
     """The common name that the server sees, over memory; raises what the TLS library raises."""
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(folder / "coordinator.pem", folder / "coordinator.key.pem")
@@ -44,9 +42,10 @@ def handshake(folder: Path, *, client: str | None, host: str, authority: Path | 
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    peer = ends[1].getpeercert()
-    assert peer is not None
-    return dict(name[0] for name in peer["subject"])["commonName"]
+    der = ends[1].getpeercert(binary_form=True)
+    assert der is not None
+    (name,) = x509.load_der_x509_certificate(der).subject
+    return str(name.value)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "relay.example"])
@@ -84,6 +83,11 @@ def test_names_are_added_under_the_same_authority(folder: Path) -> None:
     assert [path.name for path in written] == ["weather_service.pem", "weather_service.key.pem"]
     assert (folder / "ca.pem").read_bytes() == authority
     assert handshake(folder, client="weather_service", host="localhost") == "weather_service"
+
+
+def test_name_given_twice_is_one(tmp_path: Path) -> None:
+    written = make_development_certificates(tmp_path, ["coordinator", "airline", "airline"], now=NOW)
+    assert len(written) == len(list(tmp_path.iterdir())) == 6
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:
