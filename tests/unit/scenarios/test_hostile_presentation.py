@@ -42,7 +42,7 @@ def show(monkeypatch: pytest.MonkeyPatch, *attempts: Attempt, as_json: bool = Fa
 def test_what_is_refused_is_shown_with_its_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    by_enclave = Attempt(DROPPED, SealError("the coordinator says: no"), ("out-of-order",))
+    by_enclave = Attempt(DROPPED, SealError("the coordinator says: out-of-order"), "out-of-order")
     show(monkeypatch, Attempt(HONEST, None), REFUSED, by_enclave)
     shown = capsys.readouterr().out
     for text in ("SIMULATED", "publisher's client", "not the enclave's", "tell the others", "the enclave  "):
@@ -53,20 +53,21 @@ def test_what_is_refused_is_shown_with_its_sentence(
 @pytest.mark.parametrize(
     ("mischief", "error", "enclave_said"),
     [
-        (FORGED, None, ()),
-        (FORGED, SealError("another reason"), ()),
-        (FORGED, SignatureError("the right words"), ("signature/invalid",)),
-        (DROPPED, SealError("only the client saw it"), ()),
-        (HONEST, SealError("honest, and refused"), ()),
+        (FORGED, None, ""),
+        (FORGED, SealError("another reason"), ""),
+        (FORGED, SignatureError("signature/invalid"), "signature/invalid"),
+        (DROPPED, SealError("only the client saw it"), ""),
+        (DROPPED, SealError("nobody was told"), "out-of-order"),
+        (HONEST, SealError("honest, and refused"), ""),
     ],
-    ids=["went through", "another reason", "another refuser", "not by the enclave", "honest"],
+    ids=["went through", "another reason", "another refuser", "not by the enclave", "not told", "honest"],
 )
 def test_what_is_not_refused_as_expected_fails(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     mischief: Mischief,
     error: ConcordatError | None,
-    enclave_said: tuple[str, ...],
+    enclave_said: str,
 ) -> None:
     attempt = Attempt(mischief, error, enclave_said)
     with pytest.raises(TreacheryError, match=mischief.name):
