@@ -16,7 +16,7 @@ from coordinator.launchers import Launcher
 from coordinator.quotas import Quotas
 from coordinator.relay import Relay
 from coordinator.runs import Runs
-from coordinator.server import Transport, Server
+from coordinator.server import Server, Transport
 from coordinator.service import CoordinatorService, Parts
 from coordinator.store import Store
 from coordinator.supervisor import Supervisor

@@ -73,7 +73,7 @@ class Relay:
         if known is not None:
             _require_sender(known, caller)
             require_same_upload(known, dataset=dataset, signed_header=signed_header)
-            return self._upload(known).spool.durable
+            return self._upload(known).spool.commit()
         self._enclaves.begin(job, dataset=dataset, upload_id=upload_id, signed_header=signed_header)
         record = UploadRecord(job_id, upload_id, dataset, caller, signed_header)
         for given_up in self._store.uploads.add(record):
@@ -119,7 +119,9 @@ class Relay:
             return record.acceptance
         job = self._store.jobs.get(job_id)
         job.require_running()
-        forward(self._upload(record), self._enclaves, job)
+        upload = self._upload(record)
+        upload.require_all_chunks()
+        forward(upload, self._enclaves, job)
         acceptance = self._enclaves.finish(job, upload_id=upload_id, signed_manifest=signed_manifest)
         self._store.uploads.set_accepted(record, signed_manifest=signed_manifest, acceptance=acceptance)
         log.event("upload-accepted", job=job_id, dataset=record.dataset, upload=record.name)
@@ -137,16 +139,25 @@ class Relay:
 
     @contextmanager
     def _stream_of(self, caller: str, upload: Upload, cancel: Callable[[], object]) -> Iterator[Stream]:
-        """A stream that counts against its caller's quota and is the only one of its upload."""
+        """A stream that is the only one of its upload and counts against its caller's quota."""
+        stream = Stream(cancel)
+        upload.take_over(stream, timeout_s=_TAKE_OVER_S)
+        try:
+            with self._counted(caller):
+                yield stream
+        finally:
+            upload.leave(stream)
+            sizes = log.bucketed(upload.spool.stored_bytes)
+            log.event("stream-ended", upload=upload.record.name, caller=caller, stored_bytes=sizes)
+
+    @contextmanager
+    def _counted(self, caller: str) -> Iterator[None]:
         with self._lock:
             self._quotas.require("streams", self._streams[caller])
             self._streams[caller] += 1
-        stream = Stream(cancel)
         try:
-            upload.take_over(stream, timeout_s=_TAKE_OVER_S)
-            yield stream
+            yield
         finally:
-            upload.leave(stream)
             with self._lock:
                 self._streams[caller] -= 1
 

@@ -17,7 +17,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coordinator.errors import CannotServeError
-from coordinator.service import CoordinatorService
 from protos.formats.limits import KIB, MIB
 from protos.v1 import concordat_pb2, concordat_pb2_grpc
 
@@ -87,7 +86,7 @@ class Transport:
 class Server:
     """The server around one service."""
 
-    def __init__(self, service: CoordinatorService, transport: Transport) -> None:
+    def __init__(self, service: concordat_pb2_grpc.CoordinatorServicer, transport: Transport) -> None:
         self._transport = transport
         self._health = health.HealthServicer()
         self._server = grpc.server(

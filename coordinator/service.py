@@ -20,7 +20,7 @@ from coordinator.enclaves import Enclaves
 from coordinator.jobs import Job
 from coordinator.relay import IncomingChunk, Relay
 from coordinator.runs import Runs
-from coordinator.statuses import refusing
+from coordinator.statuses import Call, refusing
 from coordinator.store import Store
 from coordinator.store.requests import Request
 from coordinator.supervisor import Supervisor
@@ -72,8 +72,8 @@ class CoordinatorService(CoordinatorServicer):
                 request.agreement, what="agreement", max_length=limits.AGREEMENT_MAX_BYTES
             )
             digest = agreement_digest(agreement)
-            call = Request(caller.name, request.request_id, "PutAgreement", digest)
-            self._store.agreements.put(call, digest=digest, agreement=agreement)
+            once = Request(caller.name, request.request_id, "PutAgreement", digest)
+            self._store.agreements.put(once, digest=digest, agreement=agreement)
             log.event("agreement-put", caller=caller.name, agreement=digest.hex())
             return answers.agreement_record(self._store.agreements.get(digest))
 
@@ -100,8 +100,8 @@ class CoordinatorService(CoordinatorServicer):
         with _answering(context, "PutApproval") as caller:
             digest = _require_digest(request.agreement_digest)
             approval = require_bytes(request.approval, what="approval", max_length=limits.APPROVAL_MAX_BYTES)
-            call = Request(caller.name, request.request_id, "PutApproval", digest + approval)
-            self._store.agreements.put_approval(call, digest=digest, approval=approval)
+            once = Request(caller.name, request.request_id, "PutApproval", digest + approval)
+            self._store.agreements.put_approval(once, digest=digest, approval=approval)
             log.event("approval-put", caller=caller.name, agreement=digest.hex())
             return answers.agreement_record(self._store.agreements.get(digest))
 
@@ -143,8 +143,8 @@ class CoordinatorService(CoordinatorServicer):
         with _answering(context, "CloseJob") as caller:
             job = self._store.jobs.get(request.job_id)
             require_may_close(caller, job, self._parts.operators)
-            call = Request(caller.name, request.request_id, "CloseJob", job.job_id.encode())
-            job = self._store.jobs.close(call, job.job_id, detail=_CLOSED.format(caller=caller.name))
+            once = Request(caller.name, request.request_id, "CloseJob", job.job_id.encode())
+            job = self._store.jobs.close(once, job.job_id, detail=_CLOSED.format(caller=caller.name))
             self._parts.supervisor.end(job.job_id)
             return answers.job(job)
 
@@ -254,8 +254,11 @@ class CoordinatorService(CoordinatorServicer):
 @contextmanager
 def _answering(context: grpc.ServicerContext, call: str) -> Iterator[Caller]:
     """The caller for the length of a call that is refused in the right words if anything goes wrong."""
-    with refusing(context, call):
-        yield caller_of(context)
+    seen = Call(call)
+    with refusing(context, seen):
+        caller = caller_of(context)
+        seen.caller = caller.name
+        yield caller
 
 
 def _chunks(first: messages.Chunk, rest: Iterator[messages.Chunk]) -> Iterator[IncomingChunk]:

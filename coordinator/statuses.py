@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -74,22 +75,31 @@ def status_of(error: ConcordatError) -> tuple[StatusCode, str]:
     return StatusCode.INTERNAL, error.code
 
 
+@dataclass
+class Call:
+    """What a log says about a call that was refused."""
+
+    name: str
+    caller: str | None = None
+    """Unknown until the certificate has been looked at."""
+
+
 @contextmanager
-def refusing(context: grpc.ServicerContext, call: str) -> Iterator[None]:
+def refusing(context: grpc.ServicerContext, call: Call) -> Iterator[None]:
     """End `call` with the right status if the block raises, and log that it did."""
     try:
         yield
     except ConcordatError as error:
         status, code = status_of(error)
         level = logging.ERROR if status is StatusCode.INTERNAL else logging.INFO
-        log.event("refused", level=level, call=call, code=code, status=status.name)
+        log.event("refused", level=level, code=code, status=status.name, call=call.name, caller=call.caller)
         context.set_trailing_metadata(_metadata(code, error.hint))
         context.abort(status, error.message)
     except grpc.RpcError:
-        log.event("caller-gone", call=call)
+        log.event("caller-gone", call=call.name, caller=call.caller)
         context.abort(StatusCode.CANCELLED, "the caller went away")
     except Exception as error:
-        log.event("fault", level=logging.ERROR, call=call, kind=type(error).__name__, at=_place(error))
+        log.event("fault", level=logging.ERROR, call=call.name, kind=type(error).__name__, at=_place(error))
         context.set_trailing_metadata(_metadata(errors.CoordinatorError.code, None))
         context.abort(StatusCode.INTERNAL, f"a fault of the coordinator ({type(error).__name__})")
 

@@ -106,11 +106,12 @@ class Supervisor:
 
     def _keep(self, job: Job, watch: _Watch) -> None:
         """From wherever the job stands to its end, or until the coordinator stops and leaves it."""
-        event, detail = JobEvent.CLOSED, ""
+        event, detail = JobEvent.ENCLAVE_GONE, ""
         try:
             self._start(job, watch)
             while not watch.ending.is_set():
                 self._watch_connection(watch)
+            event = JobEvent.CLOSED
         except ConcordatError as error:
             event, detail = self._what_happened(job.job_id, error)
         finally:
@@ -124,10 +125,7 @@ class Supervisor:
     def _start(self, job: Job, watch: _Watch) -> None:
         """Until the enclave is bound: launch it if this has not been done, wait for it, bind it."""
         if job.state is JobState.STARTING and not (job.address and self._launcher.is_alive(job.address)):
-            self._store.jobs.set_address(job.job_id, self._launcher.new_address())
-            job = self._store.jobs.get(job.job_id)
-            self._launcher.launch(job.address, console=self._console(job))
-        watch.job = job
+            watch.job = job = self._launch(job)
         watch.link = self._reach(watch, START_DEADLINE_S)
         if watch.link is None:
             return
@@ -139,6 +137,15 @@ class Supervisor:
         if job.state is JobState.RUNNING:
             log.event("job-running", job=job.job_id, launcher=job.launcher)
             self._on_running(job)
+
+    def _launch(self, job: Job) -> Job:
+        """Start an enclave at a new address; what a process that was killed left at the old one goes away."""
+        if job.address:
+            self._launcher.end(job.address)
+        self._store.jobs.set_address(job.job_id, self._launcher.new_address())
+        job = self._store.jobs.get(job.job_id)
+        self._launcher.launch(job.address, console=self._console(job))
+        return job
 
     def _reach(self, watch: _Watch, within_s: float) -> EnclaveLink | None:
         """A connection, as soon as the enclave takes one; None when the job is to end.

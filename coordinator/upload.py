@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from coordinator.errors import ConflictError, CoordinatorError, StreamIdleError
+from coordinator.errors import ConflictError, CoordinatorError, OutOfOrderError, StreamIdleError
 from coordinator.spool import Spool
 from coordinator.store.uploads import UploadRecord
 
@@ -105,6 +105,15 @@ class Upload:
         if stream.error is not None:
             raise stream.error
         return None
+
+    def require_all_chunks(self) -> None:
+        """Raise `OutOfOrderError` unless the last chunk has come; what has come is durable then."""
+        if not self.spool.complete:
+            raise OutOfOrderError(
+                f"upload {self.record.name} has no last chunk yet, expected chunk {self.spool.appended}",
+                hint="begin the upload again to resume it",
+            )
+        self.spool.commit()
 
     # --- The enclave's side -----------------------------------------------------------------------------
 

@@ -80,8 +80,8 @@ def insert_expression(column: Column) -> str:
             return _if_valid(f"isfinite({name})", name, f"{name} + 0.0::DOUBLE")
         case "decimal":
             digits, scale = column.decimal or (0, 0)
-            most = f"{'9' * (digits - scale) or '0'}.{'9' * scale}".rstrip(".")
-            in_range = f"{name} BETWEEN -{most}::DECIMAL(38,{scale}) AND {most}::DECIMAL(38,{scale})"
+            most = f"{'9' * (digits - scale) or '0'}.{'9' * scale}"
+            in_range = f"{name} BETWEEN '-{most}'::DECIMAL(38,{scale}) AND '{most}'::DECIMAL(38,{scale})"
             return _if_valid(in_range, name, f"CAST({name} AS {column_type(column).sql()})")
         case "date":
             return _if_valid(f"{name} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'", name, name)

@@ -6,7 +6,7 @@ name; a single value leaves when as many stand behind the rows that take part in
 reported, rounded up to a power of ten. Rows come in one order that follows from their content. As an error,
 a code of the closed list leaves and nothing else.
 
-Follows `protos/README.md`, "Disclosure".
+Follows `protos/plan/README.md`, "What leaves".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from protos.formats.calls import Refusal
 from protos.formats.errors import FormatError, LimitExceededError, SealError, SignatureError
 from protos.formats.query import ParameterValue
 from protos.formats.receipt import Suppression
-from protos.plan import Output, Plan, QueryRefusedError
+from protos.plan import Output, Plan, QueryRefusedError, Threshold
 from protos.plan.expressions import Aggregate
 from protos.plan.sql import quoted, support_column, units_column
 
@@ -51,11 +51,11 @@ def release(engine: Engine, plan: Plan, parameters: Mapping[str, ParameterValue]
     """Compute `plan` and let out what its thresholds allow. Raises `RefusedError`."""
     with engine.execute(plan, parameters) as computed:
         suppressed = _suppressed(plan, computed)
-        (rows,) = computed.numbers([f"COUNT(*) FILTER (WHERE {_row_condition(plan)})"])
-        # Every value takes a byte at least: what cannot fit is not even fetched.
-        if rows * len(plan.outputs) > limits.RESULT_MAX_BYTES:
+        rows, least_bytes = computed.numbers(_sizes(plan))
+        # What cannot fit is not even fetched: it would need memory outside the engine's limit.
+        if least_bytes > limits.RESULT_MAX_BYTES:
             raise _too_large()
-        table = write_table(plan.outputs, computed.stream(_released_select(plan)))
+        table = write_table(plan.outputs, computed.batches(_released_select(plan)))
     if len(table) > limits.RESULT_MAX_BYTES:
         raise _too_large()
     return Released(table, suppressed, rows)
@@ -71,11 +71,33 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal.INTERNAL
 
 
+def _sizes(plan: Plan) -> list[str]:
+    """SQL for the number of released rows, and for a number of bytes that their values take at least."""
+    texts = [
+        f"COALESCE(octet_length(encode({quoted(output.name)})), 0)"
+        for output in plan.outputs
+        if output.expression.type.kind == "text"
+    ]
+    row_bytes = " + ".join([str(len(plan.outputs)), *texts])
+    condition = _row_condition(plan)
+    return [
+        f"COUNT(*) FILTER (WHERE {condition})",
+        f"COALESCE(SUM({row_bytes}) FILTER (WHERE {condition}), 0)",
+    ]
+
+
 def _row_condition(plan: Plan) -> str:
     return " AND ".join(
-        f"{quoted(units_column(index))} >= {threshold.required_units}"
-        for index, threshold in enumerate(plan.thresholds)
+        _enough(threshold, units_column(_unit(plan, threshold))) for threshold in plan.thresholds
     )
+
+
+def _unit(plan: Plan, threshold: Threshold) -> int:
+    return plan.counted.index(threshold.counted)
+
+
+def _enough(threshold: Threshold, column: str) -> str:
+    return f"{quoted(column)} >= {threshold.required_units}"
 
 
 def _released_select(plan: Plan) -> str:
@@ -99,24 +121,21 @@ def _value(plan: Plan, output: Output) -> str:
 
 def _support_condition(plan: Plan, support: int) -> str:
     return " AND ".join(
-        f"{quoted(support_column(support, index))} >= {threshold.required_units}"
-        for index, threshold in enumerate(plan.thresholds)
+        _enough(threshold, support_column(support, _unit(plan, threshold))) for threshold in plan.thresholds
     )
 
 
 def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
     """How many groups each threshold held back, then how many released groups lost a value."""
     counts = [
-        f"COUNT(*) FILTER (WHERE {quoted(units_column(index))} < {threshold.required_units})"
-        for index, threshold in enumerate(plan.thresholds)
+        f"COUNT(*) FILTER (WHERE NOT {_enough(threshold, units_column(_unit(plan, threshold)))})"
+        for threshold in plan.thresholds
     ]
     rules = [threshold.rule for threshold in plan.thresholds]
     if plan.supports:
         supported = " AND ".join(_support_condition(plan, index) for index in range(len(plan.supports)))
         counts.append(f"COUNT(*) FILTER (WHERE {_row_condition(plan)} AND NOT ({supported}))")
-        rules.append(
-            f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it"
-        )
+        rules.append(f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it")
     numbers = computed.numbers(counts)
     return tuple(Suppression(rule, _bucket(number)) for rule, number in zip(rules, numbers, strict=True))
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final
 
 import duckdb
+import nanoarrow as na
 
 from enclave_compute.columnar import decode_chunk_untrusted, insert_expression
 from enclave_compute.errors import RefusedError
@@ -47,6 +48,7 @@ _LOCKS: Final = (
 )
 _CHUNK: Final = "_chunk"
 _COMPUTED: Final = "_computed"
+_UNIQUE_ROWS_AT_ONCE: Final = 2**21
 
 
 @dataclass
@@ -95,12 +97,10 @@ class Engine:
         table = self._tables[dataset_id]
         name = quoted(dataset_id)
         with table.lock, _refusing():
+            rows = _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
             if table.dataset.unique:
-                key = ", ".join(map(quoted, table.dataset.unique))
-                repeated = f"SELECT 1 FROM {name} GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"  # noqa: S608
-                if table.connection.execute(repeated).fetchall():
-                    raise RefusedError(Refusal.SCHEMA_MISMATCH, f"{dataset_id}: a unique key stands twice")
-            return _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
+                _require_unique(table, rows)
+            return rows
 
     def drop(self, dataset_id: str) -> None:
         """Forget a dataset, so that it can be sent again."""
@@ -144,10 +144,10 @@ class Computed:
             (row,) = self._connection.execute(select).fetchall()
         return tuple(int(number) for number in row)
 
-    def stream(self, select: str) -> Any:
-        """The rows of `select`, which reads FROM {rows}, as an Arrow stream (PyCapsule interface)."""
+    def batches(self, select: str) -> list[Any]:
+        """The rows of `select`, which reads FROM {rows}, as Arrow arrays of structs in their order."""
         with _refusing():
-            return self._connection.sql(select.format(rows=_COMPUTED))
+            return list(na.c_array_stream(self._connection.sql(select.format(rows=_COMPUTED))))
 
 
 def _column_definition(column: Column) -> str:
@@ -159,12 +159,32 @@ def _count(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
     return int(count)
 
 
+def _require_unique(table: _Table, rows: int) -> None:
+    """The `unique` columns never repeat, NULL equal to NULL. In parts, to need little memory at once."""
+    key = ", ".join(map(quoted, table.dataset.unique))
+    parts = 1 + rows // _UNIQUE_ROWS_AT_ONCE
+    for part in range(parts):
+        repeated = (
+            f"SELECT 1 FROM {quoted(table.dataset.id)} WHERE hash({key}) % {parts} = {part} "  # noqa: S608
+            f"GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"
+        )
+        if table.connection.execute(repeated).fetchall():
+            raise RefusedError(Refusal.SCHEMA_MISMATCH, f"{table.dataset.id}: a unique key stands twice")
+
+
 @contextmanager
 def _refusing(refusal: Refusal = Refusal.INTERNAL) -> Iterator[None]:
     """Turns whatever the engine says, which may quote a value, into a code and no more."""
     try:
         yield
-    except (duckdb.OutOfMemoryException, MemoryError):
-        raise RefusedError(Refusal.OUT_OF_RESOURCES, "the engine is out of memory") from None
-    except duckdb.Error as error:
+    except (duckdb.Error, MemoryError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            raise RefusedError(Refusal.OUT_OF_RESOURCES, "the engine is out of memory") from None
         raise RefusedError(refusal, f"the engine refused: {type(error).__name__}") from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Memory that runs out during a commit or a fetch has the error of what was going on, of DuckDB or of
+    # nanoarrow; only the text says why.
+    is_memory = isinstance(error, duckdb.OutOfMemoryException | MemoryError)
+    return is_memory or "could not allocate" in str(error) or "failed to allocate" in str(error)

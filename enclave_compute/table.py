@@ -38,16 +38,14 @@ def columns_sql(outputs: tuple[Output, ...]) -> str:
     )
 
 
-def write_table(outputs: tuple[Output, ...], stream: Any) -> bytes:
-    """The IPC stream of the rows in `stream`, which has the columns that `columns_sql` says."""
+def write_table(outputs: tuple[Output, ...], batches: list[Any]) -> bytes:
+    """The IPC stream of the rows in `batches`, which have the columns that `columns_sql` says."""
     columns = [_Column(output) for output in outputs]
-    rows = 0
-    with na.c_array_stream(stream) as batches:
-        for batch in batches:
-            rows += batch.length
-            parts = list(batch.children)
-            for index, column in enumerate(columns):
-                column.append(parts[2 * index].view(), parts[2 * index + 1].view())
+    for batch in batches:
+        parts = list(batch.children)
+        for index, column in enumerate(columns):
+            column.append(parts[2 * index].view(), parts[2 * index + 1].view())
+    rows = sum(batch.length for batch in batches)
     schema = na.struct({column.output.name: column.arrow_type() for column in columns})
     table = na.c_array_from_buffers(
         schema, rows, [None], null_count=0, children=[column.finish(rows) for column in columns]

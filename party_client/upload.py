@@ -8,6 +8,8 @@ bounded by the chunks in flight. Followed: protos/README.md, "Sealed datasets".
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from party_client.datasets.columns import wire_schema
 from party_client.identity import Identity
 from party_client.sealing import DatasetSealer, begin_sealing
 from party_client.transport import CallRefusedError, Coordinator, UnavailableError
-from party_client.upload_journal import Journal, create_journal, open_journal
+from party_client.upload_journal import Journal, JournalError, create_journal, open_journal
 from party_client.upload_pipeline import SealedChunks
 from party_client.upload_window import Window
 from protos.formats import cose
@@ -32,8 +34,12 @@ from protos.formats.sealed import ACCEPTANCE_LABEL, Manifest, acceptance_payload
 
 RECONNECT_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 _ACCEPTANCE_MAX_BYTES: Final = KIB
-_FINAL: Final = frozenset(
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_JOB_OVER: Final = "coordinator/job-not-running"
+"""The coordinator's own code. A job that was running once and is not any more will never take the rest."""
+_FINAL: Final = frozenset[str](
     {
+        _JOB_OVER,
         Refusal.BAD_SIGNATURE,
         Refusal.DOES_NOT_OPEN,
         Refusal.MANIFEST_MISMATCH,
@@ -104,7 +110,7 @@ class Upload:
         """Sends the dataset, or the rest of it. Raises `UploadError`, `DatasetError`, `TransportError`,
         `AttestationError`.
         """
-        enclave = self.verify()
+        enclave = self._verify_for_this_job()
         with self._journal(enclave) as journal:
             try:
                 acceptance = self._send(enclave, journal)
@@ -115,16 +121,35 @@ class Upload:
             journal.remove()
             return acceptance
 
+    def _verify_for_this_job(self) -> VerifiedEnclave:
+        """As `verify`; the key of an upload to a job that is over is not kept."""
+        try:
+            return self.verify()
+        except CallRefusedError as error:
+            if error.refusal == _JOB_OVER:
+                self._forget()
+            raise
+
+    def _forget(self) -> None:
+        with contextlib.suppress(JournalError):  # in use or not ours: then it is not for us to remove
+            journal = open_journal(self._journal_path(), signing_key=self.identity.public.signing_key)
+            if journal is not None:
+                with journal:
+                    journal.remove()
+
+    def _journal_path(self) -> Path:
+        if not _JOB_ID.fullmatch(self.job_id):  # it becomes part of a file name
+            raise UploadError(f"job {self.job_id[:64]!r}: expected letters, digits, - and _ only")
+        return self.journals / f"{self.job_id}.{self.dataset.id}.{self.identity.id}.journal"
+
     def _journal(self, enclave: VerifiedEnclave) -> Journal:
-        path = self.journals / f"{self.job_id}.{self.dataset.id}.{self.identity.id}.journal"
+        path = self._journal_path()
         if self.restart:
             path.unlink(missing_ok=True)
         journal = open_journal(path, signing_key=self.identity.public.signing_key)
         if journal is not None:
             if journal.upload.header.context.enclave_id == enclave.keys.enclave_id:
-                self.notify(
-                    f"continuing the upload that was interrupted ({journal.chunks} chunks were sealed)"
-                )
+                self.notify("continuing the upload that was interrupted")
                 return journal
             self.notify("the enclave was replaced since the upload was interrupted: sealing anew")
             journal.remove()
@@ -137,19 +162,27 @@ class Upload:
     def _send(self, enclave: VerifiedEnclave, journal: Journal) -> Acceptance:
         journal.require_same_source(self.source.fingerprint())
         sealer = DatasetSealer(enclave, journal.upload, self.identity)
-        wanted = self._begin(journal)
-        with SealedChunks(self._chunks(journal), sealer, journal) as chunks:
-            window = Window(chunks, wanted=wanted, progress=self.progress)
-            try:
-                self._transfer(enclave, journal, window)
-                manifest = sealer.manifest()
-                message = self.coordinator.finish_upload(
-                    self.job_id, journal.upload.upload_id, sealer.sign(manifest)
-                )
-            except (KeyboardInterrupt, UnavailableError) as error:
-                raise self._interrupted(error, window) from error
+        arrived = 0
+        try:
+            resumed_at = arrived = self._begin(journal)
+            with SealedChunks(self._chunks(journal), sealer, journal) as chunks:
+                window = Window(chunks, wanted=resumed_at, progress=self.progress)
+                try:
+                    self._transfer(enclave, journal, window)
+                finally:
+                    arrived = window.acknowledged
+            manifest = sealer.manifest()
+            message = self.coordinator.finish_upload(
+                self.job_id, journal.upload.upload_id, sealer.sign(manifest)
+            )
+        except (KeyboardInterrupt, UnavailableError) as error:
+            why = error.message if isinstance(error, UnavailableError) else "interrupted"
+            raise UploadInterruptedError(
+                f"{why}; {arrived} chunks of {self.dataset.id} have arrived",
+                hint="run the same command again: it continues where this one stopped",
+            ) from error
         _verify_acceptance(message, manifest, enclave)
-        return Acceptance(self.dataset.id, manifest, enclave, message, resumed_at=wanted)
+        return Acceptance(self.dataset.id, manifest, enclave, message, resumed_at=resumed_at)
 
     def _chunks(self, journal: Journal) -> Iterator[Chunk]:
         reading = Reading(self.source, self.dataset)
@@ -189,13 +222,6 @@ class Upload:
                 "the enclave was replaced while the dataset was being sent",
                 hint="run the same command again: it verifies the new one and seals anew",
             )
-
-    def _interrupted(self, error: BaseException, window: Window) -> UploadInterruptedError:
-        why = error.message if isinstance(error, UnavailableError) else "interrupted"
-        return UploadInterruptedError(
-            f"{why}; {window.acknowledged} chunks of {self.dataset.id} have arrived",
-            hint="run the same command again: it continues where this one stopped",
-        )
 
 
 def _verify_acceptance(message: bytes, manifest: Manifest, enclave: VerifiedEnclave) -> None:

@@ -126,7 +126,7 @@ def create_journal(path: Path, upload: SealingSecrets, *, source: Fingerprint | 
 
 
 def open_journal(path: Path, *, signing_key: bytes) -> Journal | None:
-    """The journal at `path`, of the owner with this public key; None when there is none.
+    """The journal at `path`, of the owner with this public key; None when there is none or no whole one.
 
     Raises `JournalError` when it is of no use or another process is at it.
     """
@@ -137,10 +137,17 @@ def open_journal(path: Path, *, signing_key: bytes) -> Journal | None:
     except OSError as error:
         raise JournalError(f"{path}: cannot be read ({error.strerror})") from error
     _lock(path, file)
+    prefix = file.read(_LENGTH_BYTES)
+    length = int.from_bytes(prefix, "big")
+    head = file.read(min(length, _HEAD_MAX_BYTES))
+    if len(prefix) < _LENGTH_BYTES or len(head) < min(length, _HEAD_MAX_BYTES):
+        # Cut short by a crash while it was being made: nothing was sealed with this key.
+        path.unlink()
+        file.close()
+        return None
     try:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "big")
         fields = decode_map_untrusted(
-            file.read(min(length, _HEAD_MAX_BYTES)),
+            head,
             label=JOURNAL_LABEL,
             keys=frozenset({"data_key", "signed_header", "source"}),
             max_bytes=_HEAD_MAX_BYTES,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scenarios.errors import CommandError, ScenarioError
+from scenarios.interrupts import deferred
 
 PACKAGES: Final = Path(__file__).resolve().parents[1]
 COMMAND_TIMEOUT_S: Final = 600
@@ -38,7 +39,7 @@ class Command:
         return shlex.join(("concordat", *self.words))
 
     def finish(self) -> str:
-        """Waits for the end and gives what was printed. Raises `CommandError` with what the command said."""
+        """Waits for the end, gives what was printed. Raises `CommandError` with the command's own words."""
         try:
             printed, said = self.process.communicate(timeout=COMMAND_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
@@ -47,11 +48,13 @@ class Command:
                 f"{self.role.id}: `{self}` did not end within {COMMAND_TIMEOUT_S} s"
             ) from error
         if self.process.returncode != 0:
-            raise CommandError(
-                f"{self.role.id}: `{self}` ended with status {self.process.returncode}: {said.strip()}",
-                hint=f"the command ran in {self.role.home}",
-            )
+            message, hint = _complaint(said)
+            raise CommandError(f"{self.role.id}: `{self}` was refused: {message}", hint=hint)
         return printed
+
+    def answer(self) -> Any:
+        """As `finish`, for a command that was given `--json`: what it printed, parsed."""
+        return json.loads(self.finish())
 
     def end(self) -> None:
         """Ends the process and what it started, gently first; nothing happens if it has ended."""
@@ -83,6 +86,7 @@ class Role:
         said = tuple(map(str, words))
         with contextlib.ExitStack() as stack:
             output = subprocess.PIPE if log is None else stack.enter_context(log.open("wb")).fileno()
+            stack.enter_context(deferred())
             process = subprocess.Popen(
                 [*_PROGRAM, *said],
                 cwd=self.home,
@@ -93,8 +97,8 @@ class Role:
                 text=True,
                 start_new_session=True,
             )
-        command = Command(self, said, process)
-        self._started.append(command)
+            command = Command(self, said, process)
+            self._started.append(command)
         return command
 
     def run(self, *words: str | Path) -> str:
@@ -103,12 +107,13 @@ class Role:
 
     def ask(self, *words: str | Path) -> Any:
         """As `run`, with `--json`: gives the parsed answer."""
-        return json.loads(self.run(*words, "--json"))
+        return self.begin(*words, "--json").answer()
 
     def end(self) -> None:
         """Ends whatever this role still runs, the latest first."""
-        while self._started:
-            self._started.pop().end()
+        with deferred():
+            while self._started:
+                self._started.pop().end()
 
     def _environment(self) -> Mapping[str, str]:
         return {
@@ -121,3 +126,10 @@ class Role:
             "PYTHONPATH": str(PACKAGES),
             **self.settings,
         }
+
+
+def _complaint(said: str) -> tuple[str, str | None]:
+    """The command's `error:` and `hint:` lines, or the last thing that it said."""
+    lines = said.strip().splitlines() or ["nothing"]
+    found = dict(line.split(": ", 1) for line in lines if line.startswith(("error: ", "hint: ")))
+    return found.get("error", lines[-1]), found.get("hint")

@@ -43,7 +43,7 @@ class Outcome:
 
     steps: tuple[Step, ...]
     released: pd.DataFrame
-    """The rows as the first receiver opened them; every receiver's are the same."""
+    """The rows as a receiver opened them; every receiver's are the same."""
     suppressed: tuple[str, ...]
     """The rules under which groups were held back, as the receipt has them."""
 

@@ -19,12 +19,13 @@ from types import TracebackType
 from typing import Final
 
 from scenarios.errors import ScenarioError
+from scenarios.interrupts import deferred
 from scenarios.role import Command, Role
 
 COORDINATOR: Final = "coordinator"
 OPERATOR: Final = "operator"
 START_TIMEOUT_S: Final = 60
-END_TIMEOUT_S: Final = 20
+END_TIMEOUT_S: Final = 20.0
 _SERVING: Final = "coordinator: serving at "
 _POLL_S: Final = 0.05
 
@@ -93,15 +94,16 @@ class Stage:
 
     def end(self) -> None:
         """Ends every process: commands, the coordinator, and any enclave that it has left behind."""
-        for role in reversed(self.roles.values()):
-            role.end()
-        machines = self.machines()
-        for pid in machines:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        for pid in machines:
-            _wait_for_end(pid)
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        with deferred():
+            for role in reversed(self.roles.values()):
+                role.end()
+            for pid in self.machines():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            deadline_s = time.monotonic() + END_TIMEOUT_S
+            while self.machines() and time.monotonic() < deadline_s:
+                time.sleep(_POLL_S)
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _running_machines(self) -> Iterator[int]:
         for noted in self._sockets.glob("*/machine.pid"):
@@ -123,10 +125,4 @@ def _address(serving: Command, log: Path) -> str:
                 return line.removeprefix(_SERVING).partition(" ")[0]
         if has_ended or time.monotonic() > deadline_s:
             raise ScenarioError("the coordinator did not start", hint="; ".join(lines[-2:]) or None)
-        time.sleep(_POLL_S)
-
-
-def _wait_for_end(pid: int) -> None:
-    deadline_s = time.monotonic() + END_TIMEOUT_S
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline_s:
         time.sleep(_POLL_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -134,7 +134,7 @@ def table(dataset: Dataset, rows: Iterable[Sequence[Any]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def chunk(rows: pa.Table, *, compression: str | None = None) -> bytes:
+def chunk(rows: pa.Table, *, compression: Literal["lz4", "zstd"] | None = None) -> bytes:
     """One chunk's plaintext: an Arrow IPC stream."""
     written = io.BytesIO()
     options = pa.ipc.IpcWriteOptions(compression=compression)

@@ -11,9 +11,10 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,7 +96,7 @@ def agreement(root_sha256: bytes, **changes: object) -> Agreement:
         analysts=(ANALYST.public.participant(),),
         datasets=(visits(), purchases()),
         queries=(query(),),
-        releases=(Release("test", *PCRS, root_sha256),),
+        releases=(Release("test", PCRS[0], PCRS[1], PCRS[2], root_sha256),),
         limits=Limits(memory_mib=512, threads=2, max_runs=5),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -133,17 +134,18 @@ class RefusedByEnclaveError(Exception):
 
 
 @dataclass
-class Enclave:
-    """One enclave life and the hostile parent's end of it."""
+class Parent:
+    """The hostile parent's end of one enclave: it may send anything."""
 
-    life: Life
     roots: TrustedRoots
-    _count: int = 0
+    answer: Callable[[Frame], Frame]
+    """Brings a request to the enclave and its answer back."""
+    _count: int = field(default=0, init=False)
 
     def call(self, op: Op | str, body: bytes = b"", **fields: Value) -> Frame:
         """Send one request; the answer, or `RefusedByEnclaveError`."""
         self._count += 1
-        answer = answer_untrusted(self.life, Frame({"op": str(op), "id": self._count, **fields}, body))
+        answer = self.answer(Frame({"op": str(op), "id": self._count, **fields}, body))
         assert answer.header["id"] == self._count
         if "error" in answer.header:
             raise RefusedByEnclaveError(answer.header)
@@ -197,6 +199,15 @@ class Enclave:
         body = self.call(Op.RESULT, run=run_id, receiver=receiver.id).body
         opened = open_result(SealedResult.decode_untrusted(body), key=receiver.receiving_key)
         return pa.ipc.open_stream(opened).read_all()
+
+
+@dataclass
+class Enclave(Parent):
+    """An enclave in this process, with its parent's end."""
+
+    life: Life
+    nsm: Nsm
+    """Its security module, which no parent can reach."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +310,8 @@ def simulated_enclave(
         thread = threading.Thread(target=serve, args=(outside, SimulatedNsm(bank, signer)), daemon=True)
         thread.start()
         roots = TrustedRoots.from_pem((state / "root.pem").read_bytes(), name="simulated")
-        yield Enclave(Life(Nsm(NsmStreamDevice(inside))), roots)
+        nsm = Nsm(NsmStreamDevice(inside))
+        life = Life(nsm)
+        yield Enclave(roots, partial(answer_untrusted, life), life, nsm)
         inside.shutdown(socket.SHUT_RDWR)
     thread.join(timeout=5)

@@ -1,13 +1,15 @@
 """Enclaves as SIMULATED Nitro machines on this computer, started by command line.
 
 The machine is another program in a session of its own: it outlives this process, so a restarted coordinator
-finds its enclaves again, by the process id that stands beside the socket. A process id that belongs to
-something else by now is recognised by its command line (procfs), and left alone.
+finds its enclaves again, by the process id that stands beside the socket, or among all processes if this one
+was killed before it could write that down. A process id that belongs to something else by now is recognised
+by its command line (procfs), and left alone.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -45,11 +47,9 @@ class LocalLauncher:
         self._lock = threading.Lock()
 
     def new_address(self) -> str:
-        """A socket path in a fresh private folder, short enough for a Unix socket."""
-        folder = Path(tempfile.mkdtemp(prefix="concordat-"))
-        path = folder / _SOCKET_NAME
+        """A socket path, short enough for a Unix socket, in a folder of its own that `launch` makes."""
+        path = Path(tempfile.gettempdir()) / f"concordat-{secrets.token_hex(8)}" / _SOCKET_NAME
         if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
-            folder.rmdir()
             raise LaunchError(
                 f"{path}: a socket's path has at most {_SOCKET_PATH_MAX_BYTES} bytes",
                 hint="set TMPDIR to a folder with a shorter name",
@@ -59,6 +59,7 @@ class LocalLauncher:
     def launch(self, address: str, *, console: Path) -> None:
         """Start a machine; its messages are appended to `console`."""
         try:
+            Path(address).parent.mkdir(mode=0o700)
             with console.open("ab") as log:
                 child = subprocess.Popen(  # noqa: S603 - no shell; every argument is ours
                     [*self._command, "--socket", address],
@@ -116,9 +117,20 @@ class LocalLauncher:
             child = self._children.get(address)
             if child is not None:
                 return child.pid if child.poll() is None else None
-        try:
-            pid = int(Path(address).with_name(_PID_NAME).read_text())
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError):
-            return None
-        return pid if os.fsencode(address) in arguments else None
+        return next((pid for pid in _candidates(address) if _is_for(pid, address)), None)
+
+
+def _candidates(address: str) -> list[int]:
+    """The process id that was noted beside the socket, or all there are."""
+    try:
+        return [int(Path(address).with_name(_PID_NAME).read_text())]
+    except (OSError, ValueError):
+        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def _is_for(pid: int, address: str) -> bool:
+    """Whether the process was started for this address."""
+    try:
+        return os.fsencode(address) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False

@@ -192,7 +192,7 @@ class _Stream:
 class ChunkSealer(_Stream):
     """Seals chunk 0, 1, 2, … of one upload. A key is used for one upload only."""
 
-    def seal(self, plaintext: bytes, *, last: bool) -> bytes:
+    def seal(self, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         """Ciphertext with its tag: `AEAD_TAG_BYTES` longer than `plaintext` (1 byte to 1 MiB)."""
         if not 1 <= len(plaintext) <= limits.CHUNK_PLAINTEXT_MAX_BYTES:
             raise LimitExceededError(

@@ -2,7 +2,7 @@
 
 The enclave compiles a query before it runs, and runs what the plan says, never the text; the party's
 `agreement check` compiles the same query with the same code and explains it before anybody signs. Pure:
-needs sqlglot and `protos.formats`, no engine and no data. See `protos/README.md`, "Queries".
+needs sqlglot and `protos.formats`, no engine and no data. The grammar is in `protos/plan/README.md`.
 """
 
 from protos.plan.compiler import compile_query

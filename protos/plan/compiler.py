@@ -1,7 +1,7 @@
 """Turns a query's text into a plan that the owners' rules allow, or says why not.
 
 Reads text that somebody else wrote and everybody signed; raises `QueryRefusedError` and nothing else. The
-steps are those of `protos/README.md`, "Queries": read, resolve sources, read expressions, apply the rules.
+steps: read, resolve sources, read expressions, apply the rules. Follows `protos/plan/README.md`.
 Refused until the grammar grows: arithmetic on aggregates, FILTER, HAVING, subqueries, UNION.
 """
 
@@ -47,6 +47,10 @@ def _compile(agreement: Agreement, query: Query) -> Plan:
     named = _named_outputs(select, reader)
     groups = _read_groups(select, reader, named)
     outputs = tuple(_read_output(name, node, reader, groups) for name, node in named.items())
+    if unused := sorted(reader.unused_parameters):
+        raise QueryRefusedError(
+            f"the query never uses ${unused[0]}", hint="take the parameter out of the agreement, or use it"
+        )
     return Plan(
         query=query.id,
         sources=sources,

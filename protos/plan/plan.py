@@ -39,6 +39,8 @@ class Threshold:
     owner: str
     dataset: str
     unit: ColumnRef
+    counted: ColumnRef
+    """The column that is counted for it: `unit`, or one that an inner join makes equal to it in every row."""
     own_units: int
     """What the owner asks for in the agreement."""
     required_units: int
@@ -76,6 +78,11 @@ class Plan:
     thresholds: tuple[Threshold, ...]
     """One per source, in the order of the sources."""
     usages: tuple[Usage, ...]
+
+    @property
+    def counted(self) -> tuple[ColumnRef, ...]:
+        """The distinct columns to count for the thresholds."""
+        return tuple(dict.fromkeys(threshold.counted for threshold in self.thresholds))
 
     @property
     def supports(self) -> tuple[Expression, ...]:

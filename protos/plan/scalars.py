@@ -30,6 +30,7 @@ class ScalarReader:
         self.scope = scope
         self.sql = scope.sql
         self._parameters = parameters
+        self.unused_parameters = set(parameters)
 
     def read(self, node: exp.Expr) -> Expression:
         """The typed expression that `node` is. Raises `QueryRefusedError`."""
@@ -51,6 +52,7 @@ class ScalarReader:
         parameter = self._parameters.get(name)
         if parameter is None:
             raise QueryRefusedError(f"the agreement has no parameter ${name[:64]} for this query")
+        self.unused_parameters.discard(name)
         return ParameterRef(name, TEXT if parameter.choices else INT64)
 
     def mismatch(self, node: exp.Expr, message: str, *, hint: str | None = None) -> QueryRefusedError:

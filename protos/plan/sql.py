@@ -19,7 +19,6 @@ from protos.plan.expressions import (
     Constant,
     Expression,
     ParameterRef,
-    is_fallible,
 )
 from protos.plan.plan import Output, Plan
 from protos.plan.sources import Source
@@ -30,14 +29,14 @@ def aggregate_statement(plan: Plan) -> str:
     """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name."""
     columns = [f"{_output(output)} AS {quoted(output.name)}" for output in plan.outputs]
     columns += [
-        f"COUNT(DISTINCT {expression_sql(threshold.unit)}) AS {quoted(units_column(index))}"
-        for index, threshold in enumerate(plan.thresholds)
+        f"COUNT(DISTINCT {expression_sql(unit)}) AS {quoted(units_column(index))}"
+        for index, unit in enumerate(plan.counted)
     ]
     for number, support in enumerate(plan.supports):
         columns += [
-            f"COUNT(DISTINCT {expression_sql(threshold.unit)}) FILTER (WHERE {total_sql(support)}) "
+            f"COUNT(DISTINCT {expression_sql(unit)}) FILTER (WHERE {total_sql(support)}) "
             f"AS {quoted(support_column(number, index))}"
-            for index, threshold in enumerate(plan.thresholds)
+            for index, unit in enumerate(plan.counted)
         ]
     clauses = [f"SELECT {', '.join(columns)}", f"FROM {''.join(map(_source, plan.sources))}"]
     if plan.where is not None:
@@ -47,14 +46,14 @@ def aggregate_statement(plan: Plan) -> str:
     return "\n".join(clauses)
 
 
-def units_column(threshold: int) -> str:
-    """The hidden column that counts the units of the threshold with this index."""
-    return f"_units_{threshold}"
+def units_column(unit: int) -> str:
+    """The hidden column that counts distinct values of the unit with this index in `Plan.counted`."""
+    return f"_units_{unit}"
 
 
-def support_column(support: int, threshold: int) -> str:
+def support_column(support: int, unit: int) -> str:
     """As `units_column`, over the rows that support an aggregate; `support` is its index in the plan."""
-    return f"_units_{threshold}_support_{support}"
+    return f"_units_{unit}_support_{support}"
 
 
 def quoted(name: str) -> str:
@@ -65,8 +64,6 @@ def quoted(name: str) -> str:
 def total_sql(expression: Expression) -> str:
     """An expression as it stands on its own in the statement: NULL where it has no finite value."""
     text = expression_sql(expression)
-    if is_fallible(expression):
-        text = f"TRY({text})"
     if expression.type == FLOAT64 and not isinstance(expression, ColumnRef):
         # Adding zero turns -0.0 into 0.0, which compares equal and would be written with other bytes.
         text = f"CASE WHEN isfinite({text}) THEN {text} + 0.0::DOUBLE END"
@@ -90,7 +87,10 @@ def expression_sql(expression: Expression) -> str:
             rest = "" if expression.otherwise is None else f" ELSE {expression_sql(expression.otherwise)}"
             return f"CASE {branches}{rest} END"
         case Apply():
-            return expression.template.format(*map(expression_sql, expression.arguments))
+            text = expression.template.format(*map(expression_sql, expression.arguments))
+            # Around the operation itself and not around the whole: inside a TRY the optimizer may take for
+            # granted that nothing fails, and turn `x + 1 IS NOT NULL` into `x IS NOT NULL`.
+            return f"TRY({text})" if expression.fallible else text
 
 
 def _constant(constant: Constant) -> str:

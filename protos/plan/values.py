@@ -1,7 +1,7 @@
 """The types that a value inside a query can have, and how the numeric ones combine.
 
 One kind per column type of `protos.formats.schema`. Decimals carry precision and scale, because a sum is
-exact only as long as every digit has a place. Follows "Types" in `protos/README.md`, "Queries".
+exact only as long as every digit has a place. See `protos/plan/README.md`, "Types".
 """
 
 from __future__ import annotations

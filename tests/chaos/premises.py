@@ -166,7 +166,7 @@ class Premises:
 
     def _furnish(self) -> None:
         authority = self.folder / "authority"
-        make_development_certificates(authority, [*self.people], now=datetime.now(UTC))
+        make_development_certificates(authority, [*self.roles], now=datetime.now(UTC))
         for role in self.roles.values():
             tls = role.home / "tls"
             tls.mkdir(mode=0o700)

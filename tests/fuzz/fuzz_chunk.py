@@ -35,7 +35,7 @@ def one_input(data: bytes) -> None:
 
 def main() -> None:
     """Hands `one_input` to atheris."""
-    import atheris  # noqa: PLC0415 (not a dependency of the tests)
+    import atheris
 
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""Fuzz target: the text of a query is a plan or a `QueryRefusedError`, and a plan is SQL that the engine binds.
+"""Fuzz target: a query's text is a plan or a `QueryRefusedError`, and the engine runs every plan.
 
     python -m tests.fuzz.fuzz_query_text -max_total_time=60
 
@@ -33,7 +33,7 @@ def one_input(data: bytes) -> None:
 
 def main() -> None:
     """Hands `one_input` to atheris."""
-    import atheris  # noqa: PLC0415 (not a dependency of the tests)
+    import atheris
 
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

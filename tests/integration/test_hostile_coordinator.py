@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from protos.formats.receipt import Claims, Receipt
-from scenarios.hostile.mischief import Mischief, Step
+from scenarios.hostile.mischief import Mischief, Refuser, Step
 from scenarios.hostile.mischiefs import ALL, datasets
 from scenarios.hostile.play import Attempt, Play, prepared
 from scenarios.hostile.presentation import facts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,23 @@ def test_refused_requests_cost_nothing(played: Played) -> None:
     assert any(item.groups_at_most for item in claims.suppressed), "something was held back to lie about"
 
 
+def test_the_scenario_s_page_lists_every_treachery() -> None:
+    page = (ROOT / "scenarios" / "hostile" / "README.md").read_text(encoding="utf-8")
+    listed = [
+        line.strip("| ").split(" | ") for line in page.splitlines() if re.search(r"` \| [\d, ]+ \|$", line)
+    ]
+    refusers = {Refuser.ENCLAVE: "enclave", Refuser.CLIENT: "{}'s client"}
+    assert listed == [
+        [
+            *(item.step, item.deed, refusers[item.refuser].format(item.victim)),
+            *(f"`{item.code}`", ", ".join(map(str, item.attacks))),
+        ]
+        for item in ALL
+    ]
+
+
 def test_every_treachery_is_one_of_the_threat_model() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
     rows = {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert len({item.name for item in ALL}) == len(ALL)
     assert [item.name for item in ALL if not item.attacks or not rows.issuperset(item.attacks)] == []

@@ -13,7 +13,7 @@ from enclave_compute.disclosure import Released, release
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from protos.formats.schema import Dataset
-from protos.plan import QueryRefusedError
+from protos.plan import QueryRefusedError, compile_query
 from tests import engine_world as world
 from tests.engine_world import column, rows_of, with_threshold
 
@@ -165,7 +165,7 @@ def test_any_text_is_a_plan_or_a_refusal(text: str) -> None:
             assert type(error).__name__ == "FormatError"
             continue
         try:
-            world.compile_query(world.agreement(LEFT, RIGHT), query)
+            compile_query(world.agreement(LEFT, RIGHT), query)
         except QueryRefusedError as refusal:
             assert refusal.message.startswith("query q: ")
 

@@ -1,7 +1,7 @@
 """An enclave that only keeps accounts: it speaks the frames of the real one, opens nothing, computes nothing.
 
 It checks what the coordinator is responsible for: chunks arrive whole and in order, and a run with one id is
-executed once. A "manifest" is the SHA-256 over all chunks and last flags. What it is told to do wrong is
+executed once. A "manifest" is the BLAKE2b hash over all chunks and last flags. What it is told to do wrong is
 in `Behaviour`. Runs in a thread of a test, or as a process: `python -m tests.unit.coordinator.fake_enclave`.
 """
 
@@ -51,7 +51,7 @@ class Upload:
     header: bytes
     dataset: str
     next_chunk: int = 0
-    seen: hashlib._Hash = field(default_factory=hashlib.sha256)
+    seen: hashlib.blake2b = field(default_factory=hashlib.blake2b)
     accepted: bytes = b""
 
 
@@ -187,7 +187,7 @@ def sealed_result(run_id: bytes, receiver: str) -> bytes:
 
 def manifest_of(chunks: list[bytes]) -> bytes:
     """What `finish` expects after exactly these chunks."""
-    seen = hashlib.sha256()
+    seen = hashlib.blake2b()
     for number, chunk in enumerate(chunks):
         seen.update(chunk + bytes([number == len(chunks) - 1]))
     return seen.digest()

@@ -57,6 +57,19 @@ def test_another_launcher_finds_it_again(address: str) -> None:
     assert not again.is_alive(address)
 
 
+def test_another_launcher_finds_it_even_if_the_process_id_was_not_noted(address: str) -> None:
+    Path(address).with_name("machine.pid").unlink()
+    again = LocalLauncher(FAKE_ENCLAVE)
+    assert again.is_alive(address)
+    again.end(address)
+    assert not again.is_alive(address)
+    assert not Path(address).parent.exists()
+
+
+def test_nothing_is_made_before_the_launch(launcher: LocalLauncher) -> None:
+    assert not Path(launcher.new_address()).parent.exists()
+
+
 def test_its_folder_is_private(address: str) -> None:
     assert Path(address).parent.stat().st_mode & 0o777 == 0o700
 
@@ -65,6 +78,7 @@ def test_a_process_id_that_belongs_to_another_program_is_left_alone(
     launcher: LocalLauncher, tmp_path: Path
 ) -> None:
     address = launcher.new_address()
+    Path(address).parent.mkdir()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         Path(address).with_name("machine.pid").write_text(str(other.pid))
         assert not launcher.is_alive(address)
@@ -76,6 +90,7 @@ def test_a_process_id_that_belongs_to_another_program_is_left_alone(
 @pytest.mark.parametrize("content", ["", "not a number", "999999999"])
 def test_a_broken_process_id_file_means_nothing_runs(launcher: LocalLauncher, content: str) -> None:
     address = launcher.new_address()
+    Path(address).parent.mkdir()
     Path(address).with_name("machine.pid").write_text(content)
     assert not launcher.is_alive(address)
     launcher.end(address)

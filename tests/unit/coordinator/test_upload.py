@@ -106,7 +106,7 @@ def test_a_broken_connection_is_caught_up_while_the_stream_is_open(line: Line) -
     )
     forwarder.start()
     fill(line.upload, chunks[:-1], complete=False)
-    eventually(lambda: line.enclave.uploads[UPLOAD_ID].next_chunk == 29)
+    eventually(lambda: UPLOAD_ID in line.enclave.uploads and line.enclave.uploads[UPLOAD_ID].next_chunk == 29)
     fill(line.upload, chunks, start=29)
     line.upload.end(stream, None)
     line.upload.leave(stream)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +20,7 @@ from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from protos.formats import limits
 from protos.formats.calls import Refusal
-from protos.formats.schema import Column, Dataset
+from protos.formats.schema import Dataset
 from tests.engine_world import MEMORY_MIB, arrow_type, chunk, column, load, plan_of, rows_of, table
 
 
@@ -76,7 +76,7 @@ def test_email_is_normalised_inside_the_engine() -> None:
     assert taken(dataset, written) == ["ann@x.org", "ann@x.org", "zo\u00e9@x.org", "zo\u00e9@x.org"]
 
 
-def raw(kind: pa.DataType, data: bytes, *, rows: int = 1) -> pa.Array:
+def raw(kind: pa.DataType, data: bytes, *, rows: int = 1) -> pa.Array[Any]:
     """An array with exactly these bytes in its last buffer, which pyarrow's own constructors would refuse."""
     buffers = [None, pa.py_buffer(data)]
     if pa.types.is_string(kind):
@@ -151,7 +151,7 @@ def test_what_a_sender_says_besides_names_and_types_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
-def test_compressed_chunks_are_read(compression: str | None) -> None:
+def test_compressed_chunks_are_read(compression: Literal["lz4", "zstd"] | None) -> None:
     engine = Engine(MEMORY_MIB, 1)
     engine.create(GOOD)
     rows = table(GOOD, [(n, n % 3) for n in range(5000)])

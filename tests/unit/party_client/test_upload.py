@@ -24,8 +24,8 @@ from protos.v1 import concordat_pb2 as wire
 from tests.unit.party_client.direct_coordinator import JOB, DirectCoordinator
 from tests.world import ADVERTISER, PUBLISHER, Enclave, agreement, purchases, simulated_enclave, visits
 
-ROWS = 200_000
-"""About nine chunks."""
+ROWS = 25_000
+"""Six chunks, with such long addresses."""
 
 
 class Party:
@@ -42,7 +42,7 @@ class Party:
 
     def write(self, rows: int, *, first_amount: int = 0) -> None:
         amounts = [first_amount, *range(1, rows)]
-        emails = [f"person{row}@example.org" for row in range(rows)]
+        emails = [f"person{row}@{'example' * 30}.org" for row in range(rows)]
         pd.DataFrame({"email": emails, "amount": amounts}).to_csv(self.file, index=False)
 
     def client(self, identity: Identity = ADVERTISER) -> Client:
@@ -247,10 +247,22 @@ def test_a_damaged_journal_is_not_believed(party: Party) -> None:
     with pytest.raises(UploadInterruptedError):
         party.send()
     (journal,) = party.journals
-    journal.write_bytes(journal.read_bytes()[:100])
+    damaged = bytearray(journal.read_bytes())
+    damaged[600] ^= 1  # in the signed header
+    journal.write_bytes(damaged)
     with pytest.raises(JournalError) as caught:
         party.send()
     assert "--restart" in (caught.value.hint or "")
+
+
+def test_a_journal_that_was_cut_short_while_it_was_made_is_no_journal(party: Party) -> None:
+    party.coordinator.faults.break_after = [0] * 20
+    with pytest.raises(UploadInterruptedError):
+        party.send()
+    (journal,) = party.journals
+    journal.write_bytes(journal.read_bytes()[:100])
+    party.coordinator.faults.break_after = []
+    assert party.send() == len(party.sent())
 
 
 def test_a_tag_that_was_cut_short_by_a_crash_is_written_again(party: Party) -> None:

@@ -1,0 +1,7 @@
+"""Fixtures of this folder: the enclave that is tested."""
+
+from __future__ import annotations
+
+from tests.enclave_fixtures import agreed, bound, enclave, parent, ready
+
+__all__ = ["agreed", "bound", "enclave", "parent", "ready"]

@@ -1,0 +1,124 @@
+"""The whole way in one process: real gRPC, the real coordinator, real enclave code under a simulated NSM.
+
+Only the machine is left out: enclaves are threads here, not confined processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coordinator.daemon import Daemon, DaemonOptions
+from coordinator.server import Transport
+from enclave_compute.server import Server
+from party_client.agreements.agreement_file import save_agreement
+from protos.formats.agreement import Agreement
+from scenarios.machine.pki import fingerprint, load_or_create_root
+from tests.world import ADVERTISER, ANALYST, PUBLISHER, agreement, purchases, simulated_enclave, visits
+
+
+class ThreadMachines:
+    """A `Launcher`: each enclave is a thread, with the root of trust that is kept in `state`."""
+
+    name = "threads (SIMULATED)"
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self._ends: dict[str, threading.Event] = {}
+
+    def new_address(self) -> str:
+        return str(Path(tempfile.mkdtemp(prefix="concordat-test-")) / "enclave.sock")
+
+    def launch(self, address: str, *, console: Path) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(address)
+        listener.listen()
+        self._ends[address] = threading.Event()
+        threading.Thread(target=self._serve, args=(address, listener), daemon=True).start()
+
+    def connect(self, address: str, *, timeout_s: float) -> socket.socket:
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            peer.settimeout(timeout_s)
+            peer.connect(address)
+        except BaseException:
+            peer.close()
+            raise
+        return peer
+
+    def is_alive(self, address: str) -> bool:
+        return address in self._ends and not self._ends[address].is_set()
+
+    def end(self, address: str) -> None:
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
+
+    def _serve(self, address: str, listener: socket.socket) -> None:
+        with listener, simulated_enclave(self.state) as enclave:
+            Server(enclave.life, listener, parent_cid=0).serve()
+        self._ends[address].set()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A served coordinator and the files that its users have."""
+
+    folder: Path
+    address: str
+    agreement: Agreement
+
+    @property
+    def agreement_file(self) -> Path:
+        """Compiled and signed by nobody yet."""
+        return self.folder / "reach.agreement"
+
+    @property
+    def root_file(self) -> Path:
+        """The simulator's root, PEM."""
+        return self.folder / "machine" / "root.pem"
+
+    def key(self, who: str) -> Path:
+        """The private identity of somebody."""
+        return self.folder / f"{who}.key"
+
+    @property
+    def connection(self) -> list[str]:
+        """The options with which commands reach the coordinator."""
+        return ["--coordinator", self.address, "--plaintext"]
+
+    @property
+    def trust(self) -> list[str]:
+        """The option with which commands believe the simulator."""
+        return ["--root", str(self.root_file)]
+
+
+@contextlib.contextmanager
+def whole_stack(folder: Path) -> Iterator[Stack]:
+    """A coordinator on a free port of this machine, ended with its enclaves."""
+    root = load_or_create_root(folder / "machine").certificate
+    roomy = {"max_rows": 10_000_000, "max_bytes": 10**10}
+    agreed = agreement(
+        fingerprint(root),
+        datasets=(replace(visits(), **roomy), replace(purchases(), **roomy)),  # type: ignore[arg-type]
+    )
+    for person in (PUBLISHER, ADVERTISER, ANALYST):
+        person.save(folder / f"{person.id}.key")
+    save_agreement(folder / "reach.agreement", agreed)
+    options = DaemonOptions(folder / "coordinator", Transport.plaintext(("127.0.0.1:0",)))
+    daemon = Daemon(options, ThreadMachines(folder / "machine"))
+    (address,) = daemon.start()
+    try:
+        yield Stack(folder, address, agreed)
+    finally:
+        daemon.stop(keep_enclaves=False)
+
+
+def environment() -> dict[str, str]:
+    """For a command in a process of its own."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "NO_COLOR": "1"}
