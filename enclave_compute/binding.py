@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protos.plan import Plan, QueryRefusedError, compile_query
-
 from enclave_compute.clock import NsmClock
 from enclave_compute.errors import RefusedError
 from enclave_compute.nsm import Nsm
@@ -21,6 +19,7 @@ from protos.formats.approvals import AgreementInForce, verify_approvals_untruste
 from protos.formats.calls import Refusal
 from protos.formats.canonical import decode_untrusted, require_bytes, require_fields, require_list
 from protos.formats.errors import SignatureError
+from protos.plan import Plan, QueryRefusedError, compile_query
 
 AGREEMENT_PCR: Final = 16
 _BIND_MAX_BYTES: Final = limits.AGREEMENT_MAX_BYTES + limits.PARTIES_MAX * (limits.APPROVAL_MAX_BYTES + 8)

@@ -20,7 +20,7 @@ from typing import Any, Final
 import duckdb
 import nanoarrow as na
 
-from enclave_compute.columnar import decode_chunk_untrusted, insert_expression
+from enclave_compute.columnar import Chunk, decode_chunk_untrusted, insert_expression, joined
 from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
 from protos.formats.query import ParameterValue
@@ -49,6 +49,8 @@ _LOCKS: Final = (
 _CHUNK: Final = "_chunk"
 _COMPUTED: Final = "_computed"
 _UNIQUE_ROWS_AT_ONCE: Final = 2**21
+_CHUNKS_AT_ONCE: Final = 12
+"""A statement costs as much as the rows of several chunks; more at once would only hold more memory."""
 
 
 @dataclass
@@ -56,6 +58,7 @@ class _Table:
     dataset: Dataset
     connection: duckdb.DuckDBPyConnection
     insert: str
+    waiting: list[Chunk] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -81,15 +84,17 @@ class Engine:
         self._tables[dataset.id] = _Table(dataset, connection, insert)
 
     def append_untrusted(self, dataset_id: str, chunk: bytes) -> int:
-        """Add all rows of a chunk, or none; how many there were. Raises `RefusedError`."""
+        """Take a chunk; how many rows it has. Raises `RefusedError`.
+
+        Its form is checked at once, its values with those of the next chunks, `finish` at the latest: after
+        a refusal drop the dataset, whichever chunk it was about.
+        """
         table = self._tables[dataset_id]
         decoded = decode_chunk_untrusted(table.dataset, chunk)
-        with table.lock, _refusing(Refusal.SCHEMA_MISMATCH):
-            table.connection.register(_CHUNK, decoded)
-            try:
-                table.connection.execute(table.insert)
-            finally:
-                table.connection.unregister(_CHUNK)
+        with table.lock:
+            table.waiting.append(decoded)
+            if len(table.waiting) >= _CHUNKS_AT_ONCE:
+                _insert_waiting(table)
         return decoded.rows
 
     def finish(self, dataset_id: str) -> int:
@@ -97,6 +102,7 @@ class Engine:
         table = self._tables[dataset_id]
         name = quoted(dataset_id)
         with table.lock, _refusing():
+            _insert_waiting(table)
             rows = _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
             if table.dataset.unique:
                 _require_unique(table, rows)
@@ -110,7 +116,10 @@ class Engine:
             table.connection.close()
 
     def execute(self, plan: Plan, parameters: Mapping[str, ParameterValue]) -> Computed:
-        """Compute `plan`. Raises `RefusedError`; close what comes back."""
+        """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back."""
+        for table in self._tables.values():
+            with table.lock:
+                _insert_waiting(table)
         connection = self._connection.cursor()
         try:
             with _refusing():
@@ -157,6 +166,18 @@ def _column_definition(column: Column) -> str:
 def _count(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
     ((count,),) = connection.execute(statement).fetchall()
     return int(count)
+
+
+def _insert_waiting(table: _Table) -> None:
+    if not table.waiting:
+        return
+    chunks, table.waiting = joined(table.waiting), []
+    with _refusing(Refusal.SCHEMA_MISMATCH):
+        table.connection.register(_CHUNK, chunks)
+        try:
+            table.connection.execute(table.insert)
+        finally:
+            table.connection.unregister(_CHUNK)
 
 
 def _require_unique(table: _Table, rows: int) -> None:

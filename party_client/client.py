@@ -28,19 +28,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from party_client.agreements import approval_by
 from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
 from party_client.jobs import wait_until_running
 from party_client.results import Expected, Result, open_verified
 from party_client.runs import (
+    RunInterruptedError,
     RunLostError,
     RunPendingError,
     RunRefusedError,
     require_dataset,
     require_runnable,
 )
-from party_client.transport import Coordinator
+from party_client.transport import Coordinator, DeadlineError, TransportError, UnavailableError
 from party_client.upload import Acceptance, Upload
 from protos.formats import cose
 from protos.formats.agreement import Agreement
@@ -142,7 +144,14 @@ class Client:
             raise FormatError("the coordinator stored another agreement than the one that was sent")
 
     def approve(self, agreement: Agreement) -> bytes:
-        """Signs the agreement as this identity and pins the approval; the signed message."""
+        """Signs the agreement as this identity and pins the approval; the signed message.
+
+        Once: an approval of this identity's that is on the board already is given instead.
+        """
+        stored = self.coordinator.get_agreement(agreement.digest())
+        known = approval_by(agreement, self.identity.id, stored.approvals)
+        if known is not None:
+            return known
         approval = sign_approval(
             agreement.digest(),
             party=self.identity.id,
@@ -218,7 +227,8 @@ class Client:
         """Asks for a run of a query and waits until it is released; its id (16 bytes).
 
         Asking again with the same `run_id` gives the same run. `enclave` is one that was verified a moment
-        ago; without it, the job's is verified now. Raises `RunError` when the run was refused.
+        ago; without it, the job's is verified now. Raises `RunError` when the run was refused, and, with its
+        id, when the waiting was broken off.
         """
         query = require_runnable(agreement, query_id, self.identity.id)
         chosen = query.require_parameters(parameters or {})
@@ -232,8 +242,12 @@ class Client:
             parameters=chosen,
         )
         signed = cose.sign(request.encode(), typ=RUN_REQUEST_LABEL, key=self.identity.signing_key)
-        self.coordinator.request_run(job_id, run_id, signed)
-        self.wait(job_id, run_id)
+        try:
+            self.coordinator.request_run(job_id, run_id, signed)
+            self.wait(job_id, run_id)
+        except (KeyboardInterrupt, UnavailableError, DeadlineError) as error:
+            why = error.message if isinstance(error, TransportError) else "interrupted"
+            raise RunInterruptedError(run_id, why) from error
         return run_id
 
     def wait(self, job_id: str, run_id: bytes, *, at_most_s: float = RUN_WAIT_S) -> None:

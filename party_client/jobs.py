@@ -43,7 +43,8 @@ def wait_until_running(coordinator: Coordinator, job_id: str, *, at_most_s: floa
     if job.state != wire.JOB_STATE_RUNNING:
         raise JobNotRunningError(
             f"job {job_id} is {state_name(job)}: {job.detail}",
-            hint="have all parties approved the agreement? `concordat agreement fetch` shows who has",
+            hint="start another job; if that one fails too, see whether all parties have approved the "
+            "agreement: `concordat agreement fetch`",
         )
     return job
 

@@ -67,6 +67,18 @@ class RunPendingError(RunError):
         )
 
 
+class RunInterruptedError(RunError):
+    """Nobody waits for the run any more; what became of it is at the coordinator."""
+
+    code = "run/interrupted"
+
+    def __init__(self, run_id: bytes, why: str) -> None:
+        super().__init__(
+            f"{why}; run {run_id.hex()} may go on all the same",
+            hint=f"fetch its result later, it costs no further run: `concordat result get {run_id.hex()}`",
+        )
+
+
 class RequestError(RunError):
     """What was asked for is not in the agreement, or not for this identity."""
 

@@ -176,7 +176,8 @@ class Acts:
         chosen = [f"--param={name}={value}" for name, value in self.scenario.parameters.items()]
         ran = self.stage[asker].ask(
             *("job", "run", self.scenario.query, "--job", self.job, "--agreement", self.agreement),
-            *("--identity", f"{asker}.key", "--root", self.root, *chosen),
+            *("--identity", f"{asker}.key", "--root", self.root),
+            *chosen,
         )
         shown = ", ".join(f"{name} = {value}" for name, value in ran["parameters"].items())
         yield Note(

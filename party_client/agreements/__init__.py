@@ -52,7 +52,7 @@ from party_client.agreements.checking import Check, check
 from party_client.agreements.comparing import Change, diff
 from party_client.agreements.compile import compile_toml
 from party_client.agreements.errors import AgreementError
-from party_client.agreements.signing import approval_status, sign
+from party_client.agreements.signing import approval_by, approval_status, sign
 from party_client.agreements.validity import Validity, require_not_expired, require_valid, validity
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Change",
     "Check",
     "Validity",
+    "approval_by",
     "approval_status",
     "check",
     "compile_toml",

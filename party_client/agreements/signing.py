@@ -7,6 +7,7 @@ an approval that is not one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from party_client.agreements.validity import require_not_expired
 from party_client.identity import Identity, fingerprint
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import Approval, sign_approval, verify_approval_untrusted
+from protos.formats.errors import ConcordatError
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,15 @@ def approval_status(agreement: Agreement, messages: Sequence[bytes]) -> Approval
         signed=tuple(approvals[id] for id in ids if id in approvals),
         missing=tuple(id for id in ids if id not in approvals),
     )
+
+
+def approval_by(agreement: Agreement, party: str, messages: Sequence[bytes]) -> bytes | None:
+    """The first genuine approval of `party` among messages that anybody may have pinned there; else None.
+
+    The enclave takes exactly one of each party, and what is on a board stays there: ask before adding another.
+    """
+    for message in messages:
+        with contextlib.suppress(ConcordatError):  # not an approval of this agreement: nobody's
+            if verify_approval_untrusted(agreement, message).party == party:
+                return message
+    return None

@@ -11,7 +11,14 @@ from pathlib import Path
 import click
 
 from party_client import files
-from party_client.agreements import approval_status, load_agreement, load_approval, require_digest_untrusted
+from party_client.agreements import (
+    AgreementError,
+    approval_by,
+    approval_status,
+    load_agreement,
+    load_approval,
+    require_digest_untrusted,
+)
 from party_client.agreements.agreement_file import save_agreement
 from party_client.agreements.errors import SplitViewError
 from party_client.cli.agreement_text import render_approvals
@@ -62,10 +69,17 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
-    """Give your approval of the agreement in FILE to the coordinator."""
+    """Give your approval of the agreement in FILE to the coordinator, which keeps it for good."""
     agreement, message = load_agreement(file), load_approval(approval_file)
     approval = verify_approval_untrusted(agreement, message)
     with connect(connection, identity_id=approval.party) as coordinator:
+        stored = coordinator.get_agreement(agreement.digest())
+        if approval_by(agreement, approval.party, stored.approvals) not in (None, message):
+            raise AgreementError(
+                f"{approval.party} has approved this agreement already; a second approval was not given: the "
+                "enclave takes one of each party",
+                hint="nothing is left to be done here: `concordat agreement fetch` shows who has signed",
+            )
         coordinator.put_approval(agreement.digest(), message)
     emit(
         as_json,

@@ -1,6 +1,6 @@
 """Finds rows whose key stands twice, before the enclave refuses the whole dataset for it.
 
-One pass keeps 8 bytes a row: a 64-bit hash of the key columns (the identity for a single column of integers).
+One pass keeps 8 bytes a row, a 64-bit hash of the key columns, and twice that for a moment at the end.
 Equal hashes are only suspects; a second pass compares the keys themselves. Rows with a null in the key are
 not compared.
 """
@@ -58,8 +58,10 @@ class KeysSeen:
     def suspects(self) -> list[tuple[int, int]]:
         """Pairs of rows (0 is the first), at most `PROBLEMS_MAX`, whose hashes are equal."""
         hashes = np.concatenate(self._hashes)
+        self._hashes = [hashes]  # a second copy is enough, and that is the sorted one
         nulls = np.concatenate(self._nulls)
-        ordered = np.sort(np.delete(hashes, nulls))
+        ordered = np.delete(hashes, nulls) if len(nulls) else hashes.copy()
+        ordered.sort()
         if not (ordered[1:] == ordered[:-1]).any():
             return []
         rows = np.delete(np.arange(self._rows), nulls)

@@ -26,7 +26,7 @@ def tables(rows: int) -> dict[str, pa.Table]:
     reports = {f"{bank}_reports": _reports(rows, random) for bank in BANKS}
     schemes = random.choice(len(SCHEMES), size=rows, p=_SHARES)
     alder = reports["alder_reports"]
-    reports["alder_reports"] = alder.add_column(1, "scheme", pa.array(SCHEMES).take(pa.array(schemes)))
+    reports["alder_reports"] = alder.add_column(1, "scheme", pa.array(SCHEMES).take(schemes))
     return reports
 
 
@@ -36,7 +36,7 @@ def _reports(rows: int, random: np.random.Generator) -> pa.Table:
     return pa.table(
         {
             "account": [_account(int(number)) for number in known],
-            "victims": 1 + random.geometric(0.4, size=rows),
+            "victims": pa.array(1 + random.geometric(0.4, size=rows)),
             "loss": _amounts(cents, unknown=random.random(rows) < _UNKNOWN_LOSS_SHARE),
         }
     )

@@ -6,12 +6,12 @@ and accents as one character or as two. Compared byte by byte, hardly any two of
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 SEED: Final = 20260301
 FIRST_NAMES: Final = ("ana", "bruno", "chloé", "dörte", "esra", "fátima", "goran", "håkon", "ines", "josé")
@@ -28,6 +28,8 @@ _OPEN_ORDERS_SHARE: Final = 0.02
 _LIFT: Final = {"A": 1.0, "B": 0.9, "nothing": 0.75}
 """How likely somebody is to buy after all, by what they were shown: what the query is to find."""
 
+# The stubs of pyarrow know neither `utf8_normalize` nor plain texts among arrays.
+_compute: Any = pyarrow.compute
 _Integers = npt.NDArray[np.int64]
 
 
@@ -67,38 +69,42 @@ def _orders(rows: int, shown: _Integers, random: np.random.Generator) -> pa.Tabl
     )
 
 
-def _as_written(people: _Integers, random: np.random.Generator) -> pa.Array:
+def _as_written(people: _Integers, random: np.random.Generator) -> pa.Array[Any]:
     """The address of each person, each time in one of five ways that mean the same."""
     plain = _addresses(people)
     ways = [
         plain,
-        pc.utf8_upper(plain),
-        pc.utf8_capitalize(plain),
-        pc.binary_join_element_wise("  ", plain, " ", ""),
-        pc.utf8_normalize(plain, form="NFD"),
+        _compute.utf8_upper(plain),
+        _compute.utf8_capitalize(plain),
+        _compute.binary_join_element_wise("  ", plain, " ", ""),
+        _compute.utf8_normalize(plain, form="NFD"),
     ]
-    return pc.choose(pa.array(random.integers(len(ways), size=len(people))), *ways)
+    written: pa.Array[Any] = _compute.choose(pa.array(random.integers(len(ways), size=len(people))), *ways)
+    return written
 
 
-def _addresses(people: _Integers) -> pa.Array:
+def _addresses(people: _Integers) -> pa.Array[Any]:
     """`first.last.number@domain`, all lower-case and composed; different people have different numbers."""
-    return pc.binary_join_element_wise(
-        pc.binary_join_element_wise(
+    addresses: pa.Array[Any] = _compute.binary_join_element_wise(
+        _compute.binary_join_element_wise(
             _pick(FIRST_NAMES, people % len(FIRST_NAMES)),
             _pick(LAST_NAMES, people // 7 % len(LAST_NAMES)),
-            pc.cast(pa.array(people), pa.string()),
+            _compute.cast(pa.array(people), pa.string()),
             ".",
         ),
         _pick(DOMAINS, people // 3 % len(DOMAINS)),
         "@",
     )
+    return addresses
 
 
-def _pick(words: tuple[str, ...], indices: _Integers) -> pa.Array:
-    return pa.array(words).take(pa.array(indices))
+def _pick(words: tuple[str, ...], indices: _Integers) -> pa.Array[Any]:
+    return pa.array(words).take(indices)
 
 
-def _decimal(cents: _Integers, *, missing: npt.NDArray[np.bool_]) -> pa.Array:
+def _decimal(cents: _Integers, *, missing: npt.NDArray[np.bool_]) -> pa.Array[Any]:
     """decimal128(12,2) of whole cents, exactly: scaled by an exact hundredth, not by a float."""
-    hundredths = pc.cast(pa.array(cents, mask=missing), pa.decimal128(19, 0))
-    return pc.cast(pc.multiply(hundredths, pa.scalar("0.01").cast(pa.decimal128(3, 2))), pa.decimal128(12, 2))
+    whole = pa.array(cents, mask=missing).cast(pa.decimal128(19, 0))
+    hundredth = pa.scalar("0.01").cast(pa.decimal128(3, 2))
+    amounts: pa.Array[Any] = _compute.multiply(whole, hundredth).cast(pa.decimal128(12, 2))
+    return amounts

@@ -14,7 +14,7 @@ from typing import Final
 import pandas as pd
 
 MIN_PEOPLE: Final = 50
-FIRST_DAY: Final = "2026-03-01"
+FIRST_DAY: Final = pd.Timestamp("2026-03-01")
 
 
 def answer(files: Mapping[str, Path], parameters: Mapping[str, int | str]) -> pd.DataFrame:

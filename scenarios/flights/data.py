@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -64,14 +64,14 @@ def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(str(path)))
 
 
-def _text(column: pd.Series) -> pa.Array:
+def _text(column: pd.Series) -> pa.Array[Any]:
     return pa.array(column, type=pa.string(), from_pandas=True)
 
 
-def _integer(column: pd.Series) -> pa.Array:
+def _integer(column: pd.Series) -> pa.Array[Any]:
     return pa.array(column.astype("Int64"), type=pa.int64(), from_pandas=True)
 
 
-def _hour(column: pd.Series) -> pa.Array:
+def _hour(column: pd.Series) -> pa.Array[Any]:
     hours = pd.to_datetime(column, utc=True).dt.tz_localize(None)
     return pa.array(hours, type=pa.timestamp("us"))

@@ -230,6 +230,14 @@ def test_attack_29_average_over_the_one_value_there_is() -> None:
         assert found.suppressed[-1].groups_at_most == 10
 
 
+def test_attack_29_sum_over_the_one_person_that_a_left_join_found() -> None:
+    """Ten patients and five contracts are behind the row, but all the contracts are one patient's."""
+    rows = patients([(n, "a", 1) for n in range(10)])
+    claims = world.table(CLAIMS, [(3, contract, 100) for contract in range(5)])
+    sql = f"SELECT COUNT(*) AS n, SUM(c.amount) AS s {JOIN.replace('JOIN', 'LEFT JOIN')}"
+    assert rows_of(run(sql, {PATIENTS: rows, CLAIMS: claims})) == [(14, None)]
+
+
 COMPUTED = [
     "score + 9223372036854775807",
     "score * score * score",

@@ -13,7 +13,7 @@ from tests.chaos.diary import Diary
 from tests.chaos.premises import Premises
 
 END_WAIT_S: Final = 120.0
-TRY_AGAIN: Final = frozenset({"upload/interrupted", "transport/unavailable"})
+TRY_AGAIN: Final = frozenset({"upload/interrupted", "run/interrupted", "transport/unavailable"})
 """Errors whose hint is to try again: the coordinator was away for longer than a client is patient."""
 _ATTEMPTS: Final = 4
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.unit.coordinator import calls
 from tests.unit.coordinator.calls import RUN_ID, eventually
 from tests.unit.coordinator.coordinator_process import CoordinatorProcess, coordinator_process
 from tests.unit.coordinator.fake_enclave import RECEIPT, manifest_of, sealed_result
+
+WINDOW_CHUNKS = 20
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_kills_in_the_middle_of_an_upload_cost_no_acknowledged_chunk(coordinator
     with coordinator.stub() as stub:
         job_id = calls.running_job(stub)
     start = 0
-    for kill_after in (10, 45, 80):
+    for kill_after in (20, 50, 80):
         with coordinator.stub() as stub:
             start = calls.begin(stub, job_id)
             stream = calls.messages_of(job_id, chunks, start=start)
@@ -81,12 +84,22 @@ def kill_while_sending(
     coordinator: CoordinatorProcess, stub: Any, stream: Iterator[messages.Chunk], kill_after: int
 ) -> int:
     """Kill the coordinator once `kill_after` chunks are acknowledged; the last acknowledgement that came."""
-    acknowledged = 0
+    acknowledged = kill_after - WINDOW_CHUNKS
+    killed = threading.Event()
+
+    def a_window_at_a_time() -> Iterator[messages.Chunk]:
+        for chunk in stream:
+            while chunk.number >= acknowledged + WINDOW_CHUNKS:
+                if killed.wait(0.002):
+                    return
+            yield chunk
+
     with pytest.raises(grpc.RpcError):
-        for ack in stub.UploadChunks(stream):
+        for ack in stub.UploadChunks(a_window_at_a_time()):
             acknowledged = ack.next_chunk
-            if acknowledged >= kill_after and coordinator.process is not None:
+            if acknowledged >= kill_after and not killed.is_set():
                 coordinator.kill()
+                killed.set()
     return acknowledged
 
 

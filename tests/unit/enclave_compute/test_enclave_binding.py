@@ -22,7 +22,7 @@ from protos.formats.calls import Op, Refusal
 from protos.formats.canonical import encode
 from tests import world
 from tests.enclave_fixtures import refused
-from tests.world import PUBLISHER, STRANGER, Enclave, Parent
+from tests.world import PUBLISHER, Enclave, Parent
 
 
 def assert_register_is_fresh(enclave: Enclave) -> None:
@@ -149,10 +149,3 @@ def test_an_agreement_with_one_byte_more_is_no_agreement(enclave: Enclave, agree
     body = encode({"agreement": agreed.encode() + b"\0", "approvals": world.approve(agreed)})
     with refused(Refusal.MALFORMED):
         enclave.call(Op.BIND, body)
-
-
-def test_an_agreement_without_the_stranger_does_not_take_the_strangers_name(
-    enclave: Enclave, agreed: Agreement
-) -> None:
-    with refused(Refusal.NOT_IN_FORCE):
-        enclave.bind(agreed, world.approve(agreed, [STRANGER, STRANGER]))

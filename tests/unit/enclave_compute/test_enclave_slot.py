@@ -163,7 +163,6 @@ MISSHAPEN = {
     "another column": VISITS.rename_columns(["email", "part"]),
     "one column more": VISITS.append_column("more", pa.array(range(5))),
     "another type": VISITS.set_column(1, "segment", pa.array(range(5))),
-    "a NULL that was not agreed": VISITS.set_column(0, "email", pa.array([None] * 5, pa.string())),
 }
 
 
@@ -176,6 +175,17 @@ def test_another_shape_ends_the_upload(bound: Enclave, agreed: Agreement, missha
         bound.chunk(upload, 1, upload.chunks[1])
     with refused(Refusal.UNKNOWN):
         bound.chunk(upload, 1, upload.chunks[1])
+    bound.upload(visits_of(bound, agreed, OTHER_VISITS))
+    assert result_with_purchases(bound, agreed) == NEWS
+
+
+def test_a_value_that_was_not_agreed_ends_the_upload_at_its_end_at_the_latest(
+    bound: Enclave, agreed: Agreement
+) -> None:
+    nobody = VISITS.set_column(0, "email", pa.array([None] * 5, pa.string()))
+    with refused(Refusal.SCHEMA_MISMATCH):
+        bound.upload(visits_of(bound, agreed, VISITS, nobody))
+    assert not is_complete(bound)
     bound.upload(visits_of(bound, agreed, OTHER_VISITS))
     assert result_with_purchases(bound, agreed) == NEWS
 
