@@ -61,7 +61,7 @@ class Round:
 
 def draw(seed: int, rounds: int) -> list[Round]:
     """`rounds` kills. Every stage and victim comes up as often as in the deck, give or take one."""
-    source = random.Random(seed)  # noqa: S311 - nothing secret
+    source = random.Random(seed)
     return [
         Round(number, victim, stage, source.random(), source.uniform(0, DOWN_MAX_S))
         for number, (stage, victim) in zip(range(1, rounds + 1), _cards(source), strict=False)

@@ -33,7 +33,7 @@ def run(one_input: Callable[[bytes], None], *, seeds: Iterable[bytes]) -> None:
             (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
 
     def mutated(data: bytes, max_size: int, seed: int) -> bytes:
-        changed: bytes = mutate_value(data, max_size, random.Random(seed), atheris.Mutate)  # noqa: S311
+        changed: bytes = mutate_value(data, max_size, random.Random(seed), atheris.Mutate)
         return changed
 
     atheris.instrument_all()

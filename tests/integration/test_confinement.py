@@ -20,58 +20,9 @@ from typing import Any
 import cbor2
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.integration.running_machine import DEATH_TIMEOUT_S, REPOSITORY, Running
+
 PROBE = Path(__file__).with_name("confined_probe.py")
-BOOT_TIMEOUT_S = 60
-DEATH_TIMEOUT_S = 10
-
-
-class Running:
-    """A machine as its launcher sees it: a process, a socket and a status file."""
-
-    def __init__(self, folder: Path, state: Path, source: Path, *options: str) -> None:
-        self.socket = folder / "enclave.sock"
-        self.status_file = folder / "enclave.sock.json"
-        command = [sys.executable, "-m", "scenarios.machine", "run", "--state", str(state)]
-        self.process = subprocess.Popen(
-            [*command, "--socket", str(self.socket), "--source", str(source), *options],
-            cwd=REPOSITORY,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "SECRET_OF_THE_HOST": "1"},
-        )
-        self.status: dict[str, Any] = {}
-
-    def wait_until_booted(self) -> None:
-        deadline = time.monotonic() + BOOT_TIMEOUT_S
-        while self.status.get("pid") != self.process.pid:
-            assert self.process.poll() is None, self.console()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-            with contextlib.suppress(FileNotFoundError):
-                self.status = json.loads(self.status_file.read_text())
-
-    def ask(self, *words: object) -> Any:
-        """The value of an attempt inside, or the name of its error."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.socket))
-            with connection.makefile("rw") as stream:
-                stream.write(" ".join(map(str, words)) + "\n")
-                stream.flush()
-                line = stream.readline()
-        answer = json.loads(line) if line else {"error": "closed"}
-        return answer.get("value", answer.get("error"))
-
-    def console(self) -> str:
-        assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
-
-    def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.terminate()
-        code = self.process.wait(timeout=DEATH_TIMEOUT_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 Boot = Callable[..., Running]
@@ -87,7 +38,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("protos/__init__.py", "protos/formats/__init__.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
-    for name in ("canonical", "errors", "limits"):
+    for name in ("canonical", "errors", "limits", "wellformed"):
         shutil.copy(REPOSITORY / "protos" / "formats" / f"{name}.py", folder / "protos" / "formats")
     return folder
 

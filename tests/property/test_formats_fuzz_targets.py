@@ -16,7 +16,7 @@ TARGETS = [f"fuzz_{name}" for name in (*FORMATS, "schema", "sealed_header")]
 
 def byte_flipped(data: bytes, max_size: int) -> bytes:
     """Stands in for libFuzzer's own mutation."""
-    chance = random.Random(data)  # noqa: S311
+    chance = random.Random(data)
     at = chance.randrange(len(data) + 1)
     return (data[:at] + bytes([chance.randrange(256)]) + data[at + chance.randrange(2) :])[:max_size]
 
@@ -28,7 +28,7 @@ def test_every_target_is_known() -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_target_holds_on_its_seeds(name: str) -> None:
     target = importlib.import_module(f"tests.fuzz.{name}")
-    chance = random.Random(name)  # noqa: S311
+    chance = random.Random(name)
     assert target.SEEDS
     for seed in target.SEEDS:
         target.one_input(seed)

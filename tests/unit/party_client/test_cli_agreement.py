@@ -326,6 +326,8 @@ def test_approve_over_mutual_tls_is_as_the_party(
     pinned = Board()
     with served(pinned, tls) as address:
         options = ("--coordinator", address, "--tls", tls)
+        submit = ("agreement", "submit", "flights.agreement", "--as", "airline")
+        assert concordat(*submit, *options)[0] == 0
         approve = ("agreement", "approve", "flights.agreement", "--approval", "mine.approval")
         status, _, err = concordat(*approve, *options)
         assert status == 0, err

@@ -1,0 +1,95 @@
+"""Which modules are mutated, what matters first, and the quick tests that are to notice.
+
+Tests that start processes or wait for time to pass are left out: the others have to be enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_ADVERSARIAL: Final = "tests/adversarial/test_attacks"
+_ENCLAVE: Final = "tests/unit/enclave_compute/test"
+_FORMATS: Final = "tests/unit/protos_formats/test_formats"
+_ATTESTATION: Final = "tests/unit/party_client/test_attestation"
+_VECTORS: Final = "tests/conformance/test_formats_vectors.py"
+_BYTES: Final = (f"{_ADVERSARIAL}_formats.py", _VECTORS)
+_BOTH_WAYS: Final = "tests/property/test_formats_properties.py"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One module and the tests of it, the most likely to notice first."""
+
+    module: str
+    tests: tuple[str, ...]
+
+
+def _enclave(name: str, *more: str) -> Target:
+    return Target(f"enclave_compute/{name}.py", (f"{_ENCLAVE}_enclave_{name}.py", *more))
+
+
+def _format(name: str, *more: str) -> Target:
+    return Target(f"protos/formats/{name}.py", (f"{_FORMATS}_{name}.py", *more))
+
+
+def _plan(name: str) -> Target:
+    tests = ("tests/unit/protos_plan", f"{_ENCLAVE}_disclosure.py", f"{_ADVERSARIAL}_disclosure.py")
+    return Target(f"protos/plan/{name}.py", tests)
+
+
+def _attestation(name: str) -> Target:
+    tests = (
+        f"{_ATTESTATION}_verifier.py",
+        f"{_ATTESTATION}_chain.py",
+        f"{_ATTESTATION}_policy.py",
+        f"{_ATTESTATION}_enclave.py",
+        f"{_ATTESTATION}_roots.py",
+        f"{_ADVERSARIAL}_attestation.py",
+        "tests/conformance/test_nitro_own_vectors.py",
+        "tests/conformance/test_nitro_aws_documents.py",
+    )
+    return Target(f"party_client/attestation/{name}.py", tests)
+
+
+_ENGINE: Final = (f"{_ENCLAVE}_engine.py", f"{_ENCLAVE}_disclosure.py")
+
+TARGETS: Final = (
+    _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py"),
+    _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py"),
+    _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
+    _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),
+    _format("approvals", f"{_ADVERSARIAL}_enclave_agreement.py", *_BYTES),
+    Target(
+        "enclave_compute/disclosure.py",
+        (f"{_ENCLAVE}_disclosure.py", f"{_ADVERSARIAL}_disclosure.py"),
+    ),
+    _enclave("ledger", f"{_ADVERSARIAL}_enclave_runs.py"),
+    _enclave("calls"),
+    _enclave("phases"),
+    _enclave("life", f"{_ENCLAVE}_enclave_slot.py", f"{_ENCLAVE}_enclave_binding.py"),
+    _enclave("keys", f"{_ADVERSARIAL}_enclave_agreement.py"),
+    _enclave("clock"),
+    Target("enclave_compute/ipc_bounds.py", (f"{_ENCLAVE}_ipc_bounds.py", *_ENGINE)),
+    Target("enclave_compute/columnar.py", _ENGINE),
+    Target("enclave_compute/engine.py", _ENGINE),
+    _format("cose", *_BYTES),
+    _format("canonical", *_BYTES, _BOTH_WAYS),
+    _format("binding", *_BYTES),
+    Target("protos/formats/result.py", (f"{_FORMATS}_runs.py", *_BYTES, _BOTH_WAYS)),
+    Target("protos/formats/run_request.py", (f"{_FORMATS}_runs.py", *_BYTES)),
+    Target("protos/formats/receipt.py", (f"{_FORMATS}_runs.py", *_BYTES)),
+    _format("frames", *_BYTES),
+    _plan("rules"),
+    _plan("sources"),
+    _attestation("verifier"),
+    _attestation("chain"),
+    _attestation("cose_sign1"),
+    _attestation("cbor"),
+    _attestation("document"),
+    _attestation("expectations"),
+    _attestation("policy"),
+    _attestation("enclave"),
+    _attestation("roots"),
+    _enclave("server"),
+)
