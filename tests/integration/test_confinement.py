@@ -20,7 +20,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from tests.integration.running_machine import DEATH_TIMEOUT_S, REPOSITORY, Running
+from tests.integration.running_machine import BOOT_TIMEOUT_S, DEATH_TIMEOUT_S, REPOSITORY, Running
 
 PROBE = Path(__file__).with_name("confined_probe.py")
 

@@ -57,12 +57,17 @@ def _places(owner: ast.AST) -> Iterator[_Place]:
             continue
         items = list(enumerate(value)) if isinstance(value, list) else [(None, value)]
         for index, item in items:
-            if isinstance(item, ast.Raise | ast.JoinedStr | ast.Assert):
+            if isinstance(item, ast.Raise | ast.JoinedStr | ast.Assert) or _is_set_up(owner, item):
                 continue
             if isinstance(item, ast.stmt | ast.expr):
                 yield owner, name, index, item
             if isinstance(item, ast.AST):
                 yield from _places(item)
+
+
+def _is_set_up(owner: ast.AST, item: object) -> bool:
+    """Whether `item` only gives a new object its first state: without it, anything would fail."""
+    return isinstance(owner, ast.FunctionDef) and owner.name == "__init__" and isinstance(item, ast.Assign)
 
 
 def _put(owner: ast.AST, name: str, index: int | None, node: ast.AST) -> None:
@@ -88,8 +93,8 @@ def _changes(node: ast.stmt | ast.expr) -> Iterator[tuple[str, ast.AST]]:
             yield from _changed_comparisons(node)
         case ast.UnaryOp(op=ast.Not()):
             yield f"without the not of `{_shown(node)}`", node.operand
-        case ast.Constant(value=bool()):
-            yield f"{not node.value} for {node.value}", ast.Constant(not node.value)
+        case ast.Constant(value=bool() as value):
+            yield f"{not value} for {value}", ast.Constant(not value)
         case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=int())):
             other = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
             yield f"the other sign in `{_shown(node)}`", ast.BinOp(node.left, other, node.right)

@@ -13,6 +13,7 @@ import argparse
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -83,10 +84,7 @@ def _run_in_a_copy() -> int:
         shutil.copytree(_REPOSITORY, copy, ignore=_NOT_COPIED, symlinks=True)
         environment = {**os.environ, _COPY: str(copy), "PYTHONPATH": str(copy)}
         command = [sys.executable, "-m", "tests.mutation.run", *sys.argv[1:]]
-        child = os.posix_spawn(
-            "/bin/sh", ["sh", "-c", 'cd "$0" && exec "$@"', str(copy), *command], environment
-        )
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
 
 
 def _score(target: Target, limit: int) -> Score:
