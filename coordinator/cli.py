@@ -89,6 +89,11 @@ def _where(command: _Command) -> _Command:
     show_default=True,
     help="Memory of each enclave; agreements name what they need.",
 )
+@click.option(
+    "--enclave-source",
+    type=_FOLDER,
+    help="Folder with other enclave code than the installed; parties refuse what they did not agree on.",
+)
 @click.option("--operator", "operators", multiple=True, metavar="NAME", help="Caller who may close any job.")
 @click.option("--keep-enclaves", is_flag=True, help="On exit leave enclaves to the next start.")
 @_quotas
@@ -102,6 +107,7 @@ def serve(
     simulator: Path | None,
     launcher: str,
     enclave_memory_mib: int,
+    enclave_source: Path | None,
     operators: tuple[str, ...],
     keep_enclaves: bool,
     log_format: log.LogFormat,
@@ -124,7 +130,9 @@ def serve(
         operators=frozenset(operators),
     )
     machine = simulated_machine(
-        state=(simulator or _home() / "simulator").absolute(), memory_mib=enclave_memory_mib
+        state=(simulator or _home() / "simulator").absolute(),
+        memory_mib=enclave_memory_mib,
+        source=enclave_source.absolute() if enclave_source else None,
     )
     daemon = Daemon(options, LocalLauncher(machine))
     serve_until_signalled(daemon, keep_enclaves=keep_enclaves, how=_how(tls, launcher))

@@ -30,10 +30,15 @@ _END_WAIT_S: Final = 5.0
 _POLL_S: Final = 0.02
 
 
-def simulated_machine(*, state: Path, memory_mib: int) -> tuple[str, ...]:
-    """The command line of a simulated Nitro machine; `state` is the folder of the simulator's root."""
-    machine = (sys.executable, "-m", "scenarios.machine", "run")
-    return (*machine, "--state", str(state), "--memory-mib", str(memory_mib))
+def simulated_machine(*, state: Path, memory_mib: int, source: Path | None = None) -> tuple[str, ...]:
+    """The command line of a simulated Nitro machine.
+
+    `state` is the folder of the simulator's root, `source` one that holds other enclave code than the
+    installed: the parties will refuse it unless their agreement names what it measures.
+    """
+    machine = (sys.executable, "-m", "scenarios.machine", "run", "--state", str(state))
+    other = () if source is None else ("--source", str(source))
+    return (*machine, "--memory-mib", str(memory_mib), *other)
 
 
 class LocalLauncher:
