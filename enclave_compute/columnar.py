@@ -43,6 +43,8 @@ class Chunk:
     """Decoded columns, exported to the engine as often as it asks (it asks several times)."""
 
     rows: int
+    held_bytes: int
+    """How much memory the columns take, at least; an empty chunk is reckoned by its encoding."""
     _arrays: list[Any]
     _schema: Any
 
@@ -54,12 +56,13 @@ class Chunk:
 def joined(chunks: Sequence[Chunk]) -> Chunk:
     """Chunks of one dataset as one, in their order; nothing is copied."""
     arrays = [array for chunk in chunks for array in chunk._arrays]
-    return Chunk(sum(chunk.rows for chunk in chunks), arrays, chunks[0]._schema)
+    rows, held_bytes = sum(chunk.rows for chunk in chunks), sum(chunk.held_bytes for chunk in chunks)
+    return Chunk(rows, held_bytes, arrays, chunks[0]._schema)
 
 
 def decode_chunk_untrusted(dataset: Dataset, chunk: bytes) -> Chunk:
     """The columns in `chunk`, which has exactly the shape of `dataset`. Raises `RefusedError`."""
-    rows = require_bounded_untrusted(chunk)
+    size = require_bounded_untrusted(chunk)
     try:
         stream = na.c_array_stream(InputStream.from_readable(chunk))
         schema = _engine_schema(dataset, stream.get_schema())
@@ -68,9 +71,9 @@ def decode_chunk_untrusted(dataset: Dataset, chunk: bytes) -> Chunk:
         raise
     except Exception:  # nanoarrow reports malformed bytes by many types; what they said goes no further
         raise RefusedError(Refusal.SCHEMA_MISMATCH, "a chunk that is not an Arrow IPC stream") from None
-    if sum(array.length for array in arrays) != rows:
+    if sum(array.length for array in arrays) != size.rows:
         raise RefusedError(Refusal.SCHEMA_MISMATCH, "a chunk whose batches are not as long as they say")
-    return Chunk(rows, arrays, schema)
+    return Chunk(size.rows, max(size.decoded_bytes, len(chunk)), arrays, schema)
 
 
 def insert_expression(column: Column) -> str:

@@ -23,6 +23,7 @@ import nanoarrow as na
 from enclave_compute.columnar import Chunk, decode_chunk_untrusted, insert_expression, joined
 from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
+from protos.formats.limits import MIB
 from protos.formats.query import ParameterValue
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan
@@ -49,8 +50,10 @@ _LOCKS: Final = (
 _CHUNK: Final = "_chunk"
 _COMPUTED: Final = "_computed"
 _UNIQUE_ROWS_AT_ONCE: Final = 2**21
-_CHUNKS_AT_ONCE: Final = 12
-"""A statement costs as much as the rows of several chunks; more at once would only hold more memory."""
+_WAITING_CHUNKS: Final = 64
+_WAITING_BYTES: Final = 24 * MIB
+"""Of all datasets together, so much may wait to be inserted: a statement costs as much as the rows of several
+chunks. Decoded bytes, which are not in the engine's own memory limit; the chunk that comes last is on top."""
 
 
 @dataclass
@@ -93,7 +96,9 @@ class Engine:
         decoded = decode_chunk_untrusted(table.dataset, chunk)
         with table.lock:
             table.waiting.append(decoded)
-            if len(table.waiting) >= _CHUNKS_AT_ONCE:
+            waiting_bytes = sum(waiting.held_bytes for waiting in table.waiting)
+            share_bytes = _WAITING_BYTES // len(self._tables)
+            if waiting_bytes >= share_bytes or len(table.waiting) >= _WAITING_CHUNKS:
                 _insert_waiting(table)
         return decoded.rows
 

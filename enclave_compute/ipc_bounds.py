@@ -27,6 +27,14 @@ _BUFFER_BYTES: Final = 16
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a chunk says of itself, and may be believed because it was reckoned from its framing."""
+
+    rows: int
+    decoded_bytes: int
+
+
+@dataclass(frozen=True)
 class _Table:
     """A flatbuffers table: where it stands in which metadata. A field is found through the table's vtable."""
 
@@ -59,8 +67,8 @@ class _Table:
         return int(struct.unpack_from(layout, self.data, at)[0])
 
 
-def require_bounded_untrusted(chunk: bytes) -> int:
-    """The number of rows in `chunk`, which may now be decoded. Raises `RefusedError`."""
+def require_bounded_untrusted(chunk: bytes) -> Size:
+    """The size of `chunk`, which may now be decoded. Raises `RefusedError`."""
     rows = decoded_bytes = 0
     expected = _SCHEMA
     try:
@@ -80,7 +88,7 @@ def require_bounded_untrusted(chunk: bytes) -> int:
         raise _malformed("a message that points outside itself") from None
     if expected == _SCHEMA:
         raise _malformed("no schema")
-    return rows
+    return Size(rows, decoded_bytes)
 
 
 def _messages(chunk: bytes) -> Iterator[tuple[_Table, memoryview]]:

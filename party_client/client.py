@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from party_client.agreements import approval_by
+from party_client.agreements import approval_by, sign
 from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
@@ -46,7 +46,6 @@ from party_client.transport import Coordinator, DeadlineError, TransportError, U
 from party_client.upload import Acceptance, Upload
 from protos.formats import cose
 from protos.formats.agreement import Agreement
-from protos.formats.approvals import sign_approval
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import RUN_ID_BYTES
 from protos.formats.limits import KIB, NONCE_BYTES, RESULT_MAX_BYTES
@@ -146,18 +145,14 @@ class Client:
     def approve(self, agreement: Agreement) -> bytes:
         """Signs the agreement as this identity and pins the approval; the signed message.
 
-        Once: an approval of this identity's that is on the board already is given instead.
+        Once: an approval of this identity's that is on the board already is given instead. Raises
+        `NotAPartyError` or `ExpiredError`.
         """
         stored = self.coordinator.get_agreement(agreement.digest())
         known = approval_by(agreement, self.identity.id, stored.approvals)
         if known is not None:
             return known
-        approval = sign_approval(
-            agreement.digest(),
-            party=self.identity.id,
-            key=self.identity.signing_key,
-            signed_at_s=int(self.clock().timestamp()),
-        )
+        approval = sign(agreement, self.identity, now=self.clock())
         self.coordinator.put_approval(agreement.digest(), approval)
         return approval
 

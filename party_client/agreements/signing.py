@@ -76,7 +76,7 @@ def approval_status(agreement: Agreement, messages: Sequence[bytes]) -> Approval
 def approval_by(agreement: Agreement, party: str, messages: Sequence[bytes]) -> bytes | None:
     """The first genuine approval of `party` among messages that anybody may have pinned there; else None.
 
-    The enclave takes exactly one of each party, and what is on a board stays there: ask before adding another.
+    The enclave takes exactly one of each party, and what is on a board stays there: look before adding one.
     """
     for message in messages:
         with contextlib.suppress(ConcordatError):  # not an approval of this agreement: nobody's

@@ -171,7 +171,10 @@ class CertificateTimeError(AttestationError):
     """A certificate is not valid at the instant of verification."""
 
     code = "attestation/certificate-time"
-    next_step = "ask for a fresh document; an archived one is verified at its own signed time (a replay)"
+    next_step = (
+        "check this computer's clock, then ask for a fresh document; an archived one is verified at its own "
+        "signed time (a replay)"
+    )
 
 
 class ChainError(AttestationError):
@@ -208,7 +211,7 @@ class StaleDocumentError(AttestationError):
     """The document was signed longer ago than is allowed."""
 
     code = "attestation/stale"
-    next_step = "ask for a fresh document"
+    next_step = "check this computer's clock, then ask for a fresh document"
 
 
 class FutureDocumentError(AttestationError):

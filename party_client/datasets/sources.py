@@ -98,7 +98,10 @@ def require_columns(names: list[str], dataset: Dataset, *, source: str, ignore_e
     if missing:
         folded = {name.strip().lower(): name for name in extra}
         similar = [f"{folded[name]!r} is not {name!r}" for name in missing if name in folded]
-        found = f"found {_listed(extra)} besides the agreed ones" if extra else "found no others"
+        if len(missing) == len(agreed) and not similar:  # what stands there may be data, which is never shown
+            found = "the first line holds none of the agreed names"
+        else:
+            found = f"found {_listed(extra)} besides the agreed ones" if extra else "found no others"
         raise ColumnsError(
             f"{where}: missing columns {_listed(missing)}; {found}",
             hint="; ".join(similar) or "the first line of a CSV file must name the columns as agreed",

@@ -103,11 +103,10 @@ def require_text_file(path: Path) -> None:
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
             raise SourceFileError(f"{path}: the file is {kind}, expected CSV text in UTF-8", hint=hint)
-    if b"\x00" in head:
-        kind = "in UTF-16 without a byte order mark" if head[1:40:2].count(0) > 8 else "binary"
+    if max(head[0::2].count(0), head[1::2].count(0)) > 0.45 * len(head):  # nearly every other byte
         raise SourceFileError(
-            f"{path}: the file seems to be {kind}, expected CSV text in UTF-8",
-            hint="convert it: iconv -f UTF-16LE -t UTF-8 FILE > NEW" if "UTF-16" in kind else None,
+            f"{path}: the file seems to be in UTF-16 without a byte order mark, expected CSV text in UTF-8",
+            hint="convert it: iconv -f UTF-16LE -t UTF-8 FILE > NEW",
         )
 
 

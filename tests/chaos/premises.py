@@ -1,4 +1,4 @@
-"""One folder with a home for everybody, an agreement that all have signed, and a coordinator that can be killed.
+"""One folder: a home for everybody, an agreement that all have signed, a coordinator that can be killed.
 
 Nothing in it is pretended: the coordinator is the program that ships, with mutual TLS, its enclaves are
 simulated machines that it launches, and the agreement pins the code that they run. Leaving it ends every
@@ -34,7 +34,7 @@ from scenarios.role import PACKAGES, Command, Role
 COORDINATOR: Final = "coordinator"
 WAIT_S: Final = 60.0
 _POLL_S: Final = 0.002
-# Below the numbers that the system gives to outgoing connections: nobody gets it while the coordinator is away.
+# Below the numbers that outgoing connections get: nobody takes it while the coordinator is away.
 _PORTS: Final = range(20_000, 30_000)
 
 

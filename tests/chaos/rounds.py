@@ -121,9 +121,7 @@ class Rounds:
 class Play:
     """The steps of one round, each of which may be the one in which somebody is killed."""
 
-    def __init__(
-        self, premises: Premises, files: dict[str, Path], pace: Pace, account: Account
-    ) -> None:
+    def __init__(self, premises: Premises, files: dict[str, Path], pace: Pace, account: Account) -> None:
         self.pace = pace
         self._premises: Final = premises
         self._files: Final = files

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.participants import Release
 from protos.formats.query import Query
 from protos.formats.schema import Column, Dataset
+from scenarios.role import PACKAGES
 from tests.chaos.premises import Premises
 
 SLOTS = 24
@@ -81,6 +85,8 @@ class Said:
     status: int
     out: str
     err: str
+    peak_bytes: int = 0
+    """Largest resident size, of a command in a process of its own."""
 
     def require_done(self) -> str:
         """It worked; what it printed."""
@@ -125,9 +131,11 @@ class Shell:
 
     def start_job(self) -> str:
         """`concordat job start`; the job's id."""
-        return self(
-            "analyst", "job", "start", self.premises.agreement_file, "--as", "analyst"
-        ).require_done().strip()
+        return (
+            self("analyst", "job", "start", self.premises.agreement_file, "--as", "analyst")
+            .require_done()
+            .strip()
+        )
 
     def close_job(self, job: str) -> None:
         """`concordat job close`."""
@@ -145,6 +153,39 @@ def send_words(premises: Premises, job: str, dataset: str, file: Path) -> tuple[
         *("dataset", "send", file, "--dataset", dataset, "--job", job),
         *("--agreement", premises.agreement_file, "--identity", f"{owner}.key", "--root", premises.root),
     )
+
+
+def started(
+    premises: Premises, who: str, *words: str | Path, through: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """A command in a process of its own; `through` is a command line that runs another one."""
+    role = premises.roles[who]
+    program = (sys.executable, "-m", "party_client.cli.main", *map(str, words))
+    return subprocess.Popen(
+        [*through, *program],
+        cwd=role.home,
+        env={
+            **os.environ,
+            **role.settings,
+            "CONCORDAT_HOME": str(role.home / ".concordat"),
+            "PYTHONPATH": str(PACKAGES),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def spawned(premises: Premises, who: str, *words: str | Path, through: Sequence[str] = ()) -> Said:
+    """`started`, and waited for."""
+    with started(premises, who, *words, through=through) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = process.stdout.read(), process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return Said(process.returncode, out, err, usage.ru_maxrss * 1024)
 
 
 def enlarged(path: Path, size_bytes: int) -> Path:

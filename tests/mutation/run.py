@@ -95,7 +95,7 @@ def _score(target: Target, limit: int) -> Score:
         drawn = sorted(random.Random(target.module).sample(found, limit), key=lambda one: one.line)
     score = Score(target.module, len(found))
     begun_s = time.monotonic()
-    if trial.judge(target.tests, limit_s=600) is not Verdict.SURVIVED:
+    if trial.judge(target.tests, limit_s=600, is_silent=False) is not Verdict.SURVIVED:
         raise SystemExit(f"error: the tests of {target.module} fail without any mutant")
     limit_s = max(_LEAST_LIMIT_S, _LONGER * (time.monotonic() - begun_s))
     for mutant in drawn:

@@ -31,6 +31,7 @@ _SLOW_TO_IMPORT: Final = (
     "sqlglot",
 )
 _OURS: Final = ("coordinator", "enclave_compute", "party_client", "protos", "scenarios")
+_OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _POLL_S: Final = 0.02
 
 
@@ -53,11 +54,11 @@ def prepare() -> None:
         raise RuntimeError(f"{loaded} must not be imported before the forks are")
 
 
-def judge(tests: tuple[str, ...], *, limit_s: float) -> Verdict:
+def judge(tests: tuple[str, ...], *, limit_s: float, is_silent: bool = True) -> Verdict:
     """What `tests` say about the modules as they are now in the working folder."""
     child = os.fork()
     if child == 0:
-        os._exit(_test_here(tests))
+        os._exit(_test_here(tests, is_silent=is_silent))
     deadline_s = time.monotonic() + limit_s
     while time.monotonic() < deadline_s:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -81,10 +82,11 @@ def rewritten(path: Path, source: str) -> Iterator[None]:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def _test_here(tests: tuple[str, ...]) -> int:
+def _test_here(tests: tuple[str, ...], *, is_silent: bool) -> int:
     os.setsid()
-    silence = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(silence, number)
+    if is_silent:
+        silence = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(silence, number)
     sys.dont_write_bytecode = True
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]))
+    return int(pytest.main([*_OPTIONS, *tests]))

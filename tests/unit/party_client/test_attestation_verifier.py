@@ -172,7 +172,7 @@ def test_a_refusal_names_what_was_got_and_what_to_do() -> None:
     with pytest.raises(StaleDocumentError) as refusal:
         verify(now=AT + timedelta(hours=1))
     assert refusal.value.message == "signed 1:00:00 ago, expected at most 0:05:00"
-    assert refusal.value.hint == "ask for a fresh document"
+    assert refusal.value.hint == "check this computer's clock, then ask for a fresh document"
 
 
 def test_measurements_are_not_compared_when_any_will_do() -> None:

@@ -241,7 +241,6 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
         (gzip.compress(b"key,name\n1,Ann\n"), "gzip"),
         (b"PK\x03\x04" + bytes(100), "Excel"),
         (b"PAR1" + bytes(100), "Parquet"),
-        (b"\x00\x01\x02" * 100, "binary"),
     ],
 )
 def test_another_kind_of_file_is_recognised(tmp_path: Path, content: bytes, said: str) -> None:
