@@ -60,12 +60,7 @@ SECONDS ?= 60
 
 fuzz: $(INSTALLED) ## Fuzz every parser of hostile bytes (SECONDS=60 each)
 	@$(PIP_INSTALL) --require-hashes -r requirements/fuzz.lock
-	@mkdir -p build/fuzz
-	@set -e; for target in tests/fuzz/fuzz_*.py; do \
-		name=$$(basename "$$target" .py); mkdir -p "build/fuzz/$$name"; echo "$$name: $(SECONDS) s"; \
-		$(PY) -m "tests.fuzz.$$name" -max_total_time=$(SECONDS) -artifact_prefix="build/fuzz/$$name-" \
-			"build/fuzz/$$name"; \
-	done
+	$(PY) -m tests.fuzz.run_all $(SECONDS)
 
 # --- Generate --------------------------------------------------------------------------------------------
 

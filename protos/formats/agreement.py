@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from protos.formats import limits
@@ -132,6 +133,11 @@ class Agreement:
 
     def encode(self) -> bytes:
         """Canonical bytes; what `digest` is over. `LimitExceededError` when there are too many to be read."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        # Once: every approval is compared with the digest of these bytes, and there may be a megabyte of them.
         encoded = encode(
             {
                 "label": AGREEMENT_LABEL,

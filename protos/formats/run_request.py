@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protos.formats import limits
-from protos.formats.canonical import decode_map_untrusted, digest, encode, require_bytes
+from protos.formats.canonical import decode_map_untrusted, encode, require_bytes
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import DIGEST_BYTES, ENCLAVE_ID_BYTES, RUN_ID_BYTES, require_slug
 from protos.formats.query import PARAMETERS_MAX, ParameterValue
 
 RUN_REQUEST_LABEL: Final = "concordat/run-request/v1"
-PARAMETERS_LABEL: Final = "concordat/parameters/v1"
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,3 @@ def require_parameters_untrusted(value: object) -> dict[str, ParameterValue]:
         if type(item) not in (int, str):
             raise FormatError(f"parameter {name}: got {type(item).__name__}, expected an integer or a text")
     return value
-
-
-def parameters_digest(parameters: Mapping[str, ParameterValue]) -> bytes:
-    """48 bytes that name the chosen parameters."""
-    return digest(PARAMETERS_LABEL, encode(dict(parameters)))
