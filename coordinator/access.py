@@ -39,9 +39,7 @@ def caller_of(context: grpc.ServicerContext) -> Caller:
     try:
         require_slug(name, what="client certificate's common name")
     except FormatError as error:
-        raise NotAllowedError(
-            error.message, hint="make one with your participant's id as its name: concordat tls dev"
-        ) from error
+        raise NotAllowedError(error.message) from error
     return Caller(name, is_authenticated=True)
 
 
@@ -50,7 +48,6 @@ def require_receiver(caller: Caller, receiver: str) -> None:
     if caller.is_authenticated and caller.name != receiver:
         raise NotAllowedError(
             f"a result for {receiver[:64]!r} was asked for by {caller.name!r}",
-            hint="use the receiver's client certificate (--as)",
         )
 
 
@@ -59,5 +56,4 @@ def require_may_close(caller: Caller, job: Job, operators: frozenset[str]) -> No
     if caller.is_authenticated and caller.name not in operators | {job.started_by}:
         raise NotAllowedError(
             f"job {job.job_id} was started by {job.started_by!r}, not by {caller.name!r}",
-            hint=f"ask {job.started_by!r} or the coordinator's operator to close it",
         )

@@ -26,7 +26,6 @@ from protos.formats.limits import KIB
 
 WRITE_BYTES: Final = 64 * KIB
 """Larger writes on a vsock collapse on some instances."""
-_HINT: Final = "is it still there? concordat job show tells"
 
 
 class EnclaveLink:
@@ -120,9 +119,7 @@ class EnclaveLink:
         return left_s
 
     def _unreachable(self, error: OSError, when: str) -> EnclaveUnreachableError:
-        return EnclaveUnreachableError(
-            f"the enclave is silent or gone {when} ({error.strerror or error})", hint=_HINT
-        )
+        return EnclaveUnreachableError(f"the enclave is silent or gone {when} ({error.strerror or error})")
 
 
 def _require_ok(header: dict[str, Value]) -> None:

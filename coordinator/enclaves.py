@@ -82,7 +82,6 @@ class Enclaves:
         except OSError as error:
             raise EnclaveUnreachableError(
                 f"the enclave of job {job.job_id} is not reachable ({error.strerror or error})",
-                hint=f"is it still there? concordat job show {job.job_id}",
             ) from error
 
     @contextmanager
@@ -93,7 +92,6 @@ class Enclaves:
         if not room.acquire(timeout=CALL_DEADLINE_S):
             raise EnclaveUnreachableError(
                 f"the enclave of job {job.job_id} has {CONNECTIONS_MAX} connections, the most it takes",
-                hint="try again when other uploads are through",
             )
         try:
             link = self.open(job)

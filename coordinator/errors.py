@@ -1,7 +1,8 @@
 """Every way in which the coordinator says no, one class each.
 
 Messages name calls, jobs and sizes; never anything out of a dataset, which the coordinator cannot read. How
-each class looks on the wire is in `statuses`.
+each class looks on the wire is in `statuses`. What a caller can do about it, the caller's own client says: only
+errors that an operator meets, when the coordinator is started, carry a hint.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class EnclaveRefusedError(CoordinatorError):
     code = "coordinator/enclave-refused"
 
     def __init__(self, refusal: Refusal, *, next_chunk: int | None = None) -> None:
-        super().__init__(f"the enclave refused: {refusal.value}", hint=REFUSAL_HINTS.get(refusal))
+        super().__init__(f"the enclave refused: {refusal.value}")
         self.refusal = refusal
         self.next_chunk = next_chunk
 
@@ -115,15 +116,3 @@ class StateError(CoordinatorError):
     """What stands in the state folder cannot be used."""
 
     code = "coordinator/state"
-
-
-REFUSAL_HINTS: dict[Refusal, str] = {
-    Refusal.NOT_IN_FORCE: "every party of the agreement has to approve it; then start another job",
-    Refusal.NOT_VALID_NOW: "look at valid_from and valid_until: concordat agreement show",
-    Refusal.WRONG_PLACE: "seal the dataset anew, to the enclave of this job",
-    Refusal.DOES_NOT_OPEN: "something altered the chunks on the way: upload the dataset anew",
-    Refusal.SLOT_TAKEN: "this dataset is complete already; another version needs another job",
-    Refusal.NOT_READY: "wait until all datasets of the query are accepted: concordat job show",
-    Refusal.NO_RUNS_LEFT: "what was agreed is used up; more runs are another agreement",
-    Refusal.OUT_OF_RESOURCES: "agree on a larger limits.memory_mib",
-}

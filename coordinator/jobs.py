@@ -88,10 +88,8 @@ class Job:
         """Raise `JobNotRunningError` unless the enclave takes datasets and runs."""
         if self.state is JobState.RUNNING:
             return
-        hint = "wait until it is running" if self.state is JobState.STARTING else "start another job"
         raise JobNotRunningError(
             f"job {self.job_id} is {self.state.value}, not running: {self.detail or MEANING[self.state]}",
-            hint=f"{hint} (concordat job show {self.job_id})",
         )
 
 

@@ -41,7 +41,6 @@ class Quotas:
         if in_use >= bound:
             raise OverQuotaError(
                 f"quota {name}: got one more than {bound}, expected at most {bound}",
-                hint="end what is no longer needed (concordat job close), or ask the coordinator's operator",
             )
 
     def require_bytes(self, name: str, *, in_use: int, more: int) -> None:
@@ -50,5 +49,4 @@ class Quotas:
         if in_use + more > bound:
             raise OverQuotaError(
                 f"quota {name}: this chunk would go over {bound} bytes",
-                hint="close jobs that are over (concordat job close), or ask the coordinator's operator",
             )

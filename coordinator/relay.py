@@ -97,7 +97,7 @@ class Relay:
         record = self._store.uploads.get(job_id, upload_id)
         _require_sender(record, caller)
         if record.acceptance is not None:
-            raise ConflictError(f"upload {record.name} is finished and accepted", hint="nothing is missing")
+            raise ConflictError(f"upload {record.name} is finished and accepted")
         upload = self._upload(record)
         with self._stream_of(caller, upload, cancel) as stream:
             threading.Thread(
@@ -131,7 +131,6 @@ class Relay:
         """The job is over: end its streams and remove its spool, which nobody can open any more."""
         over = JobNotRunningError(
             f"job {job.job_id} is {job.state.value}: {job.detail or MEANING[job.state]}",
-            hint="start another job and seal the dataset anew to its enclave",
         )
         for upload in self._of_job(job.job_id):
             self._forget(upload.record, over)
@@ -215,5 +214,4 @@ def _require_sender(record: UploadRecord, caller: str) -> None:
     if record.sent_by != caller:
         raise NotAllowedError(
             f"upload {record.name} was begun by another caller than {caller}",
-            hint="use the client certificate with which it was begun",
         )

@@ -125,12 +125,10 @@ class Spool:
         if number != self.appended:
             raise OutOfOrderError(
                 f"chunk {number} leaves a gap, expected chunk {self.appended}",
-                hint="begin the upload again: the answer says where to resume",
             )
         if self.complete or number >= CHUNKS_MAX:
             raise BadRequestError(
                 f"chunk {number} comes after the last one, expected none",
-                hint="finish the upload, or begin another one with a new id",
             )
         if not AEAD_TAG_BYTES < n_bytes <= CHUNK_CIPHERTEXT_MAX_BYTES:
             raise BadRequestError(
@@ -187,6 +185,5 @@ def _explained(error: OSError, path: Path) -> DiskFullError | StateError:
     if error.errno in _NO_SPACE:
         return DiskFullError(
             f"{path.name}: no space left for this chunk ({error.strerror})",
-            hint="the operator has to free disk space; then resume the upload, what was acknowledged is kept",
         )
     return StateError(f"{path}: {error.strerror}", hint="check the --state folder")

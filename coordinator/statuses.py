@@ -1,7 +1,8 @@
 """How every refusal looks on the wire: one table from error to gRPC status, and the metadata beside it.
 
 The status says what kind of thing a caller can do about it. The exact code travels in the trailing metadata
-`concordat-code` (the enclave's own code where the enclave refused), the next step in `concordat-hint`.
+`concordat-code` (the enclave's own code where the enclave refused). There is no advice beside it: clients do
+not take any from a coordinator.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from protos.formats.calls import Refusal
 from protos.formats.errors import ConcordatError, FormatError
 
 CODE_KEY: Final = "concordat-code"
-HINT_KEY: Final = "concordat-hint"
 
 OF_ERROR: Final[dict[type[ConcordatError], StatusCode]] = {
     errors.BadRequestError: StatusCode.INVALID_ARGUMENT,
@@ -93,14 +93,14 @@ def refusing(context: grpc.ServicerContext, call: Call) -> Iterator[None]:
         status, code = status_of(error)
         level = logging.ERROR if status is StatusCode.INTERNAL else logging.INFO
         log.event("refused", level=level, code=code, status=status.name, call=call.name, caller=call.caller)
-        context.set_trailing_metadata(_metadata(code, error.hint))
+        context.set_trailing_metadata(((CODE_KEY, code),))
         context.abort(status, error.message)
     except grpc.RpcError:
         log.event("caller-gone", call=call.name, caller=call.caller)
         context.abort(StatusCode.CANCELLED, "the caller went away")
     except Exception as error:
         log.event("fault", level=logging.ERROR, call=call.name, kind=type(error).__name__, at=_place(error))
-        context.set_trailing_metadata(_metadata(errors.CoordinatorError.code, None))
+        context.set_trailing_metadata(((CODE_KEY, errors.CoordinatorError.code),))
         context.abort(StatusCode.INTERNAL, f"a fault of the coordinator ({type(error).__name__})")
 
 
@@ -108,9 +108,3 @@ def _place(error: BaseException) -> str:
     """File and line where it was raised: enough to find it, and nothing of what was being carried."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-
-
-def _metadata(code: str, hint: str | None) -> tuple[tuple[str, str], ...]:
-    # Metadata values are ASCII; a hint with anything else keeps its shape and loses that character.
-    shown = ((HINT_KEY, hint.encode("ascii", "replace").decode("ascii")),) if hint else ()
-    return ((CODE_KEY, code), *shown)

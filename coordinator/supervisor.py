@@ -230,7 +230,7 @@ class Supervisor:
         if isinstance(error, LaunchError | EnclaveUnreachableError):
             said = _last_error_line(self._console(job))
             return JobEvent.FAILED, f"the enclave did not start: {said or error.message}"
-        return JobEvent.FAILED, f"{error.message}; {error.hint}" if error.hint else error.message
+        return JobEvent.FAILED, error.message
 
 
 def _last_error_line(console: Path) -> str:

@@ -57,7 +57,6 @@ class Upload:
             if not self._changed.wait_for(lambda: self._stream is None, timeout_s):
                 raise ConflictError(
                     f"upload {self.record.name} is being received on another stream",
-                    hint="end that one, or try again in a minute",
                 )
             self._stream, self._stopped_by = stream, None
 
@@ -95,7 +94,6 @@ class Upload:
                 if not self._held_back:
                     raise StreamIdleError(
                         f"upload {self.record.name}: no chunk in {idle_s:.0f} s",
-                        hint="begin the upload again to resume it",
                     )
         if self.spool.durable < self.spool.appended:
             durable = self.spool.commit()
@@ -111,7 +109,6 @@ class Upload:
         if not self.spool.complete:
             raise OutOfOrderError(
                 f"upload {self.record.name} has no last chunk yet, expected chunk {self.spool.appended}",
-                hint="begin the upload again to resume it",
             )
         self.spool.commit()
 

@@ -89,8 +89,8 @@ class Engine:
     def append_untrusted(self, dataset_id: str, chunk: bytes) -> int:
         """Take a chunk; how many rows it has. Raises `RefusedError`.
 
-        Its form is checked at once, its values with those of the next chunks, `finish` at the latest: after
-        a refusal drop the dataset, whichever chunk it was about.
+        Its form is checked at once, its values together with those of other chunks, by `finish` at the
+        latest. After a refusal drop the dataset: the values may have been those of an earlier chunk.
         """
         table = self._tables[dataset_id]
         decoded = decode_chunk_untrusted(table.dataset, chunk)

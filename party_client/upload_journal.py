@@ -11,8 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import astuple
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from party_client.datasets.errors import SourceChangedError
 from party_client.datasets.stable_file import Fingerprint
@@ -39,13 +40,14 @@ class Journal:
     """An open journal, locked against other processes; a context manager. `open_journal` makes it."""
 
     def __init__(
-        self, path: Path, file: BinaryIO, upload: SealingSecrets, source: Fingerprint | None
+        self, path: Path, file: FileIO, upload: SealingSecrets, source: Fingerprint | None
     ) -> None:
         self.path: Final = path
         self.upload: Final = upload
         self.source: Final = source
         """The state of the source when the upload began."""
         self._file: Final = file
+        self._unwritten: Final = bytearray()
         start = file.tell()
         known = file.read()
         self._known: Final = known[: len(known) // AEAD_TAG_BYTES * AEAD_TAG_BYTES]
@@ -64,7 +66,7 @@ class Journal:
         Raises `SourceChangedError` when they differ. A new tag counts after `sync`.
         """
         if number >= self.chunks:
-            self._file.write(tag)
+            self._unwritten.extend(tag)
         elif self._known[number * AEAD_TAG_BYTES : (number + 1) * AEAD_TAG_BYTES] != tag:
             raise SourceChangedError(
                 f"the data has changed since this upload began (first at chunk {number}); nothing of the "
@@ -81,9 +83,16 @@ class Journal:
             )
 
     def sync(self) -> None:
-        """Everything recorded is on the disk when this returns."""
-        self._file.flush()
-        os.fdatasync(self._file.fileno())
+        """Everything recorded is on the disk when this returns. Raises `JournalError`."""
+        try:
+            while self._unwritten:
+                del self._unwritten[: self._file.write(self._unwritten)]
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            raise JournalError(
+                f"{self.path}: cannot be written ({error.strerror})",
+                hint="free some space on this disk, then run the same command again: it continues",
+            ) from error
 
     def remove(self) -> None:
         """The upload is over, or can never be continued."""
@@ -112,17 +121,22 @@ def create_journal(path: Path, upload: SealingSecrets, *, source: Fingerprint | 
     )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY), "w+b")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
     except OSError as error:
-        raise JournalError(
-            f"{path}: cannot be written ({error.strerror})", hint="name another folder with --state"
-        ) from error
+        raise _unwritable(path, error) from error
+    file = os.fdopen(descriptor, "w+b", buffering=0)
     _lock(path, file)
-    file.write(len(head).to_bytes(_LENGTH_BYTES, "big") + head)
-    journal = Journal(path, file, upload, source)
-    journal.sync()
-    _sync_folder(path.parent)
-    return journal
+    try:
+        unwritten = len(head).to_bytes(_LENGTH_BYTES, "big") + head
+        while unwritten:
+            unwritten = unwritten[file.write(unwritten) :]
+        os.fdatasync(descriptor)
+        _sync_folder(path.parent)
+    except OSError as error:
+        path.unlink()
+        file.close()
+        raise _unwritable(path, error) from error
+    return Journal(path, file, upload, source)
 
 
 def open_journal(path: Path, *, signing_key: bytes) -> Journal | None:
@@ -131,7 +145,7 @@ def open_journal(path: Path, *, signing_key: bytes) -> Journal | None:
     Raises `JournalError` when it is of no use or another process is at it.
     """
     try:
-        file = path.open("r+b")
+        file = path.open("r+b", buffering=0)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -161,6 +175,13 @@ def open_journal(path: Path, *, signing_key: bytes) -> Journal | None:
         ) from error
 
 
+def _unwritable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{path}: cannot be written ({error.strerror})",
+        hint="free some space on this disk, or name another folder with --state",
+    )
+
+
 def _secrets(fields: dict[str, Value], signing_key: bytes) -> SealingSecrets:
     signed = require_bytes(fields["signed_header"], what="signed header", max_length=SEALED_HEADER_MAX_BYTES)
     payload = verify_untrusted(
@@ -180,7 +201,7 @@ def _fingerprint(value: Value) -> Fingerprint | None:
     return Fingerprint(size, changed, inode)
 
 
-def _lock(path: Path, file: BinaryIO) -> None:
+def _lock(path: Path, file: FileIO) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

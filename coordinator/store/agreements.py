@@ -73,7 +73,6 @@ class Agreements:
         if row is None:
             raise NotKnownError(
                 f"no agreement {digest.hex()[:16]}… on the board",
-                hint="put it there first: concordat agreement submit FILE",
             )
         return AgreementRecord(digest, row[0], [approval for (approval,) in approvals])
 

@@ -83,7 +83,7 @@ def _select(connection: sqlite3.Connection, where: str, *values: object) -> list
 def _get(connection: sqlite3.Connection, job_id: str) -> Job:
     found = _select(connection, "job_id = ?", job_id)
     if not found:
-        raise NotKnownError(f"no job {job_id[:40]!r} here", hint="see which there are: concordat job list")
+        raise NotKnownError(f"no job {job_id[:40]!r} here")
     return found[0]
 
 

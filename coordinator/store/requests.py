@@ -32,7 +32,6 @@ class Request:
             raise BadRequestError(
                 f"request_id: got {len(self.request_id)} characters, expected 1 to "
                 f"{REQUEST_ID_MAX_CHARACTERS} printable ones",
-                hint="any unique text will do, such as a random UUID; repeat it when repeating the call",
             )
 
     def fingerprint(self) -> bytes:
@@ -52,7 +51,6 @@ def earlier_outcome(connection: sqlite3.Connection, request: Request) -> str | N
     if content != request.fingerprint():
         raise ConflictError(
             f"request_id {request.request_id!r} was used before, for another call",
-            hint="repeat an id only to repeat the same call; choose a new one",
         )
     return str(outcome)
 

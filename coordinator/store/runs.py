@@ -65,9 +65,7 @@ class Runs:
         """The run, or `NotKnownError`."""
         found = self.find(job_id, run_id)
         if found is None:
-            raise NotKnownError(
-                f"no run {run_id.hex()} in job {job_id}", hint="ask for it first: concordat job run"
-            )
+            raise NotKnownError(f"no run {run_id.hex()} in job {job_id}")
         return found
 
     def waiting(self, job_id: str) -> list[RunRecord]:
@@ -105,7 +103,6 @@ class Runs:
         if receipt is None:
             raise RunNotReleasedError(
                 f"run {run.run_id.hex()} is {run.state.value} {run.refusal}".rstrip() + ", expected released",
-                hint="wait and ask again" if run.state is RunState.RUNNING else "it will have no result",
             )
         return bytes(receipt)
 
@@ -119,7 +116,6 @@ class Runs:
         if row is None:
             raise NotKnownError(
                 f"run {run.run_id.hex()} has no result for {receiver[:64]!r}",
-                hint="the agreement's query names its receivers: concordat agreement show",
             )
         with self._database.reading_blob("result", "sealed", row[0]) as blob:
             while part := blob.read(RESULT_PART_BYTES):
@@ -130,7 +126,6 @@ def _require_same_request(known: RunRecord, run: RunRecord) -> None:
     if known.signed_request != run.signed_request:
         raise ConflictError(
             f"run {run.run_id.hex()} was asked for before, with another request",
-            hint="repeat a run id only with the same bytes; another run needs a new id",
         )
 
 

@@ -48,9 +48,7 @@ class Uploads:
         """The upload, or `NotKnownError`."""
         found = self.find(job_id, upload_id)
         if found is None:
-            raise NotKnownError(
-                f"no upload {upload_id.hex()} to job {job_id}", hint="begin it first: concordat dataset send"
-            )
+            raise NotKnownError(f"no upload {upload_id.hex()} to job {job_id}")
         return found
 
     def add(self, upload: UploadRecord) -> list[UploadRecord]:
@@ -89,7 +87,6 @@ def require_same_upload(known: UploadRecord, *, dataset: str, signed_header: byt
     if (known.dataset, known.signed_header) != (dataset, signed_header):
         raise ConflictError(
             f"upload {known.name} was begun before, with another header",
-            hint="resume with the header of the first time, or begin another upload with a new id",
         )
 
 

@@ -137,7 +137,7 @@ class Agreement:
 
     @cached_property
     def _encoded(self) -> bytes:
-        # Once: every approval is compared with the digest of these bytes, and there may be a megabyte of them.
+        # Once: every approval is compared with the digest of these bytes, which may be a megabyte.
         encoded = encode(
             {
                 "label": AGREEMENT_LABEL,

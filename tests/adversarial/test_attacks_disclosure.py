@@ -157,8 +157,9 @@ def test_attack_23_what_goes_wrong_inside_says_nothing_about_values() -> None:
     engine.create(PATIENTS)
     secret = "4711"
     chunk = world.chunk(world.table(PATIENTS, [(1, "x" * 70_000 + secret, 1, 1)]))
+    engine.append_untrusted("patients", chunk)
     with pytest.raises(RefusedError) as caught:
-        engine.append_untrusted("patients", chunk)
+        engine.finish("patients")
     assert secret not in caught.value.message
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

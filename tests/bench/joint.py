@@ -27,7 +27,7 @@ from party_client.results import Result
 from party_client.tls import make_development_certificates
 from protos.formats.agreement import Agreement
 from tests.bench import workload
-from tests.bench.measuring import peak_mib
+from tests.bench.measuring import cpu_s, peak_mib
 
 _SERVING: Final = "coordinator: serving at "
 _CLI: Final = (sys.executable, "-m", "party_client.cli.main")
@@ -35,12 +35,13 @@ _CLI: Final = (sys.executable, "-m", "party_client.cli.main")
 
 @dataclass(frozen=True)
 class Round:
-    """One joint computation: seconds and peak MiB of each role."""
+    """One joint computation: seconds, and peak MiB and processor seconds of each role."""
 
     wall_s: float
     upload_s: float
     run_s: float
     peaks_mib: dict[str, float]
+    cpu_s: dict[str, float]
     result: Result
 
 
@@ -79,7 +80,9 @@ class World:
         for party in parties.values():
             _line(party)
         enclave = self.analyst.verify(job, self._agreement)
-        began_s = time.perf_counter()
+        servers = {"coordinator": self._coordinator.pid, "enclave": self._enclave_pid()}
+        began_s, began_cpu_s = time.perf_counter(), {role: cpu_s(pid) for role, pid in servers.items()}
+        began_here_s = time.process_time()
         for party in parties.values():
             _say(party)
         reports = {name: _line(party) for name, party in parties.items()}
@@ -88,15 +91,15 @@ class World:
         result = self.analyst.result(job, self._agreement, run)
         result.frame  # noqa: B018 - a data frame is what the analyst wanted
         ended_s = time.perf_counter()
-        peaks = {
-            "coordinator": peak_mib(self._coordinator.pid),
-            "enclave": peak_mib(self._enclave_pid()),
-            **{f"party {name}": report["peak_mib"] for name, report in reports.items()},
-        }
+        peaks = {role: peak_mib(pid) for role, pid in servers.items()}
+        cpu = {role: cpu_s(pid) - began_cpu_s[role] for role, pid in servers.items()}
+        for name, report in reports.items():
+            peaks[f"party {name}"], cpu[f"party {name}"] = report["peak_mib"], report["cpu_s"]
+        cpu["analyst"] = time.process_time() - began_here_s
         self.analyst.coordinator.close_job(job)
         for party in parties.values():
             party.wait()
-        return Round(ended_s - began_s, uploaded_s - began_s, ended_s - uploaded_s, peaks, result)
+        return Round(ended_s - began_s, uploaded_s - began_s, ended_s - uploaded_s, peaks, cpu, result)
 
     def _agree(self, memory_mib: int) -> Agreement:
         folder = self._folder

@@ -45,7 +45,7 @@ def main() -> None:
     rows = int(os.environ.get("BENCH_ROWS", "1000000"))
     rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
     compression = os.environ.get("BENCH_COMPRESSION", "none")
-    console = Console(width=130)
+    console = Console(width=150)
     memory_mib = max(1024, rows // 1_000_000 * 700)
     paths = workload.files(_FOLDER, rows)
     console.print(f"{rows:,} rows a party, {rounds} interleaved rounds, compression {compression}")
@@ -57,6 +57,7 @@ def main() -> None:
                 kept.secured.append(world.play(paths, suffix, compression))
                 _require_same(kept.plain[-1], kept.secured[-1])
         _show_ratios(console, measured)
+        _show_cpu(console, measured)
         _show_peaks(console, measured, rows)
         stages = {suffix: _stages(Path(folder), paths, suffix, memory_mib) for suffix in workload.FORMATS}
         _show_stages(console, stages)
@@ -95,6 +96,17 @@ def _show_ratios(console: Console, measured: dict[str, Measured]) -> None:
             spread([secured.run_s for secured in kept.secured]),
             spread(kept.ratios()),
         )
+    console.print(table)
+
+
+def _show_cpu(console: Console, measured: dict[str, Measured]) -> None:
+    roles = list(measured["csv"].secured[0].cpu_s)
+    table = Table("processor seconds", "plain DuckDB", *roles, "secured / plain")
+    for suffix, kept in measured.items():
+        plain = [plain["cpu_s"] for plain in kept.plain]
+        seconds = [spread([secured.cpu_s[role] for secured in kept.secured]) for role in roles]
+        ratios = [sum(secured.cpu_s.values()) / one for secured, one in zip(kept.secured, plain, strict=True)]
+        table.add_row(suffix, spread(plain), *seconds, spread(ratios))
     console.print(table)
 
 

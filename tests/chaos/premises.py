@@ -95,14 +95,15 @@ class Premises:
 
     # --- The coordinator --------------------------------------------------------------------------------
 
-    def start_coordinator(self, *options: str) -> None:
+    def start_coordinator(self) -> None:
         """Always the same command; returns when it serves."""
         self._starts += 1
         role = self.roles[COORDINATOR]
         log = role.home / f"log-{self._starts}"
         self._serving = role.begin(
             *("coordinator", "serve", "--listen", self.address, "--launcher", "local"),
-            *("--state", self.state, "--simulator", self.simulator, "--tls", role.home / "tls", *options),
+            *("--state", str(self.state), "--simulator", str(self.simulator)),
+            *("--tls", str(role.home / "tls")),
             log=log,
         )
         process = self._serving.process
@@ -131,14 +132,13 @@ class Premises:
 
     # --- Processes --------------------------------------------------------------------------------------
 
-    def machine(self) -> int | None:
-        """Process id of the simulated machine that runs, if one does. There is one at a time here."""
-        return next((pid for pid in processes() if b"scenarios.machine" in self._own(pid)), None)
+    def machines(self) -> list[int]:
+        """Process ids of the simulated machines that run, the oldest first."""
+        return [pid for pid in processes() if b"scenarios.machine" in self._own(pid)]
 
-    def enclave(self) -> int | None:
-        """Process id of the enclave in it."""
-        machine = self.machine()
-        return None if machine is None else next(iter(children(machine)), None)
+    def enclaves(self) -> list[int]:
+        """Process ids of the enclaves that run, the oldest machine's first."""
+        return [pid for machine in self.machines() for pid in children(machine)]
 
     def strangers(self) -> list[str]:
         """Command lines of all that still runs for this folder, apart from the coordinator."""
@@ -150,10 +150,11 @@ class Premises:
         """Ends everything; the folder stays."""
         for role in self.roles.values():
             role.end()
-        while (machine := self.machine()) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(machine, signal.SIGKILL)
-            time.sleep(0.05)
+        while machines := self.machines():
+            for machine in machines:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(machine, signal.SIGKILL)
+            time.sleep(_POLL_S)
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     def _own(self, pid: int) -> bytes:
@@ -208,5 +209,5 @@ def _free_port() -> int:
     for port in (*_PORTS[first:], *_PORTS[:first]):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            return int(port)
     raise AssertionError("no free port")

@@ -258,7 +258,7 @@ class Play:
             time.sleep(one.down_s)
             actor.again()
         else:
-            find = self._premises.enclave if one.victim is Victim.ENCLAVE else self._premises.machine
+            find = self._premises.enclaves if one.victim is Victim.ENCLAVE else self._premises.machines
             until(lambda: _killed(find()), f"there is an {one.victim} to be killed")
 
     def _require_over(self, job_id: str, states: set[str]) -> None:
@@ -298,12 +298,11 @@ def _has_asked(actor: Actor) -> bool:
     return any(entry.what == ASKED for entry in actor.diary.entries())
 
 
-def _killed(pid: int | None) -> bool:
-    if pid is None:
-        return False
+def _killed(pids: list[int]) -> bool:
+    """Whether there was one to be killed; rounds have one enclave at a time."""
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        os.kill(pids[0], signal.SIGKILL)
+    except (IndexError, ProcessLookupError):
         return False
     return True
 

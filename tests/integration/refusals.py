@@ -25,7 +25,6 @@ from protos.formats.schema import Column, Dataset
 from scenarios.role import PACKAGES
 from tests.chaos.premises import Premises
 
-SLOTS = 24
 ROWS = 40
 SECRET = "hunter2"
 CITIES = ("Ankara", "Bergen", "Cork", "Dakar")
@@ -40,8 +39,8 @@ def people() -> tuple[Identity, ...]:
     return tuple(Identity.generate(name, name.title()) for name in ("owner", "shop", "analyst"))
 
 
-def agreement(identities: tuple[Identity, ...], release: Release, **changes: object) -> Agreement:
-    """Many slots of one kind, so that every bad file can be followed by a good one."""
+def agreement(identities: tuple[Identity, ...], release: Release, *, slots: int) -> Agreement:
+    """`slots` slots of one kind, so that bad files can be followed by good ones."""
     owner, shop, analyst = (identity.public.participant() for identity in identities)
     person = (
         Column("id", "int64", nullable=False, uses=frozenset({"join"})),
@@ -52,24 +51,23 @@ def agreement(identities: tuple[Identity, ...], release: Release, **changes: obj
         Column("person", "int64", nullable=False, uses=frozenset({"join"})),
         Column("amount", "int64", nullable=True, uses=frozenset({"sum"})),
     )
-    slots = [
+    filled_by_owner = [
         Dataset(f"people_{number:02}", "owner", person, "id", 2, ("id",), 10**6, 10**8)
-        for number in range(SLOTS)
+        for number in range(slots)
     ]
-    fields: dict[str, object] = {
-        "id": "orders_by_city",
-        "title": "Orders by city",
-        "purpose": "To refuse what is not as agreed",
-        "valid_from_s": 1_600_000_000,
-        "valid_until_s": 4_000_000_000,
-        "parties": (owner, shop),
-        "analysts": (analyst,),
-        "datasets": (*slots, Dataset("orders", "shop", order, "person", 2, (), 10**6, 10**8)),
-        "queries": (Query("totals", SQL, (), ("analyst",), ("analyst",), max_runs=5),),
-        "releases": (release,),
-        "limits": Limits(memory_mib=512, threads=2, max_runs=5),
-    }
-    return Agreement(**{**fields, **changes})  # type: ignore[arg-type]
+    return Agreement(
+        id="orders_by_city",
+        title="Orders by city",
+        purpose="To refuse what is not as agreed",
+        valid_from_s=1_600_000_000,
+        valid_until_s=4_000_000_000,
+        parties=(owner, shop),
+        analysts=(analyst,),
+        datasets=(*filled_by_owner, Dataset("orders", "shop", order, "person", 2, (), 10**6, 10**8)),
+        queries=(Query("totals", SQL, (), ("analyst",), ("analyst",), max_runs=5),),
+        releases=(release,),
+        limits=Limits(memory_mib=512, threads=2, max_runs=5),
+    )
 
 
 def good_rows(rows: int = ROWS) -> str:

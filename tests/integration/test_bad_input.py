@@ -26,6 +26,7 @@ from tests.integration.refusals import (
     spawned,
 )
 
+SLOTS = 24
 GIB = 1024**3
 GOOD = good_rows()
 
@@ -34,7 +35,7 @@ GOOD = good_rows()
 def premises(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
     identities = people()
     folder = tmp_path_factory.mktemp("premises")
-    with Premises(folder, identities, lambda release: agreement(identities, release)) as made:
+    with Premises(folder, identities, lambda release: agreement(identities, release, slots=SLOTS)) as made:
         made.start_coordinator()
         made.put_agreement()
         yield made
@@ -87,7 +88,7 @@ BAD_FILES: dict[str, tuple[bytes | str, str, str]] = {
     "no rows": ("id,city,born\n", "no rows", "."),
     "nothing at all": (b"", r"empty \(0 bytes\)", "export the data again"),
     "UTF-16": (GOOD.encode("utf-16"), "in UTF-16, expected CSV text in UTF-8", "iconv -f UTF-16"),
-    "Latin-1": (row(f"2,Zürich {SECRET},").encode("latin-1"), "row 2, city: .* Latin-1", "iconv"),
+    "Latin-1": (row(f"2,Zürich {SECRET},").encode("latin-1"), "row 2, city: .*Latin-1", "iconv"),
     "a spreadsheet": (b"PK\x03\x04" + bytes(100), "Excel workbook", "save the sheet as CSV"),
 }
 

@@ -55,7 +55,7 @@ def _attestation(name: str) -> Target:
 _ENGINE: Final = (f"{_ENCLAVE}_engine.py", f"{_ENCLAVE}_disclosure.py")
 
 TARGETS: Final = (
-    _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py"),
+    _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
     _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py"),
     _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
     _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),

@@ -61,7 +61,9 @@ def test_a_refused_agreement_leaves_the_enclave_as_it_was(
 
 
 def extend(nsm: Nsm) -> None:
-    nsm.extend_pcr(AGREEMENT_PCR, b"something")
+    # To something that has a zero in it, as a fresh register has.
+    data = next(data for data in map(bytes, range(10_000)) if 0 in sha384(bytes(48) + data).digest())
+    nsm.extend_pcr(AGREEMENT_PCR, data)
 
 
 def lock(nsm: Nsm) -> None:
@@ -125,6 +127,13 @@ def test_more_approvals_than_there_can_be_parties(enclave: Enclave, agreed: Agre
     approvals = [b"x"] * (limits.PARTIES_MAX + 1)
     with refused(Refusal.OVER_LIMIT):
         enclave.call(Op.BIND, encode({"agreement": agreed.encode(), "approvals": approvals}))
+
+
+def test_the_largest_request_that_there_can_be_is_read(enclave: Enclave) -> None:
+    approvals = [bytes(limits.APPROVAL_MAX_BYTES)] * limits.PARTIES_MAX
+    body = encode({"agreement": bytes(limits.AGREEMENT_MAX_BYTES), "approvals": approvals})
+    with refused(Refusal.MALFORMED):  # not for its size
+        enclave.call(Op.BIND, body)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_what_is_no_request(ready: Enclave, message: bytes, refusal: Refusal) ->
         ready.call(Op.RUN, message)
 
 
+def test_nobody_asks_in_anothers_name(enclave: Enclave, agreed: Agreement) -> None:
+    both = replace(agreed, queries=(world.query(run_by=("advertiser", "analyst")),))
+    made_ready(enclave, both)
+    run(enclave, both, signer=ADVERTISER)
+    with refused(Refusal.NOT_ALLOWED):  # though either of them may
+        run(enclave, both, signer=ADVERTISER, requested_by="analyst")
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"least": 0, "more": 1}, {"most": 0}, {"least": -1}, {"least": 101}, {"least": "0"}],

@@ -9,6 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from enclave_compute.engine import Engine
+from enclave_compute.errors import RefusedError
+from enclave_compute.keys import EnclaveKeys
+from enclave_compute.slot import Slot
 from protos.formats import cose, hpke, limits, sealed
 from protos.formats.agreement import Agreement
 from protos.formats.calls import Op, Refusal
@@ -101,6 +105,23 @@ def test_a_new_header_begins_anew_and_the_old_rows_are_gone(bound: Enclave, agre
 def test_finishing_before_anything_began(bound: Enclave, agreed: Agreement) -> None:
     with refused(Refusal.UNKNOWN):
         finish(bound, visits_of(bound, agreed))
+
+
+def test_a_slot_whose_upload_has_just_ended_knows_no_upload(enclave: Enclave, agreed: Agreement) -> None:
+    # Another connection can end an upload between the question whose it is and the chunk.
+    dataset = agreed.dataset("visits")
+    engine = Engine(memory_mib=512, threads=1)
+    engine.create(dataset)
+    slot = Slot(
+        dataset,
+        agreed.participant("publisher"),
+        agreement_digest=agreed.digest(),
+        keys=EnclaveKeys.make(enclave.nsm),
+        engine=engine,
+    )
+    for late in (lambda: slot.chunk(bytes(17), number=0, last=True), lambda: slot.finish(b"manifest")):
+        with pytest.raises(RefusedError, match="^unknown: "):
+            late()
 
 
 # --- sizes ------------------------------------------------------------------------------------------------

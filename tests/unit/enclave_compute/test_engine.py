@@ -103,16 +103,25 @@ OUTSIDE: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("what", OUTSIDE)
-def test_value_outside_its_type_refuses_the_chunk(what: str) -> None:
+def test_value_outside_its_type_refuses_the_dataset(what: str) -> None:
     kind, data = OUTSIDE[what]
     dataset = one_column(kind)
     rows = pa.Table.from_arrays([pa.array([1]), raw(arrow_type(dataset.column("x")), data)], ["unit", "x"])
     engine = Engine(MEMORY_MIB, 1)
     engine.create(dataset)
+    require_refused_with_finish(engine, dataset, chunk(rows))
+
+
+def require_refused_with_finish(engine: Engine, dataset: Dataset, bad: bytes) -> None:
+    """Values are looked at with those of other chunks; what came before and after goes with them."""
+    good = chunk(table(dataset, [(1, None if dataset.column("x").nullable else 1)]))
+    for part in (good, bad, good):
+        engine.append_untrusted(dataset.id, part)
     with pytest.raises(RefusedError) as caught:
-        engine.append_untrusted("data", chunk(rows))
+        engine.finish(dataset.id)
     assert caught.value.refusal is Refusal.SCHEMA_MISMATCH
-    assert engine.finish("data") == 0
+    engine.drop(dataset.id)
+    load(engine, dataset, table(dataset, [(1, None if dataset.column("x").nullable else 1)]))
 
 
 GOOD = one_column("int64", nullable=False)
@@ -127,19 +136,67 @@ WRONG_SHAPE: dict[str, pa.Table] = {
     "a dictionary": ROWS.set_column(1, "x", pa.array([1, 2]).dictionary_encode()),
     "a time zone": ROWS.set_column(1, "x", pa.array([1, 2], pa.timestamp("us", "UTC"))),
     "a list": ROWS.set_column(1, "x", pa.array([[1], [2]])),
-    "a NULL": ROWS.set_column(1, "x", pa.array([1, None], pa.int64())),
 }
 
 
 @pytest.mark.parametrize("what", WRONG_SHAPE)
-def test_chunk_of_another_shape_is_refused(what: str) -> None:
+def test_chunk_of_another_shape_is_refused_at_once(what: str) -> None:
     engine = Engine(MEMORY_MIB, 1)
     engine.create(GOOD)
     engine.append_untrusted("data", chunk(ROWS))
     with pytest.raises(RefusedError) as caught:
         engine.append_untrusted("data", chunk(WRONG_SHAPE[what]))
     assert caught.value.refusal is Refusal.SCHEMA_MISMATCH
-    assert engine.finish("data") == 2
+    engine.drop("data")
+    load(engine, GOOD, ROWS)
+
+
+def test_null_where_none_was_agreed_refuses_the_dataset() -> None:
+    engine = Engine(MEMORY_MIB, 1)
+    engine.create(GOOD)
+    require_refused_with_finish(engine, GOOD, chunk(ROWS.set_column(1, "x", pa.array([1, None], pa.int64()))))
+
+
+def waiting(engine: Engine) -> list[int]:
+    """How many chunks of each dataset are not in the engine yet."""
+    return [len(table.waiting) for table in engine._tables.values()]
+
+
+def test_no_more_bytes_wait_than_are_allowed_once_decoded() -> None:
+    engine = Engine(MEMORY_MIB, 1)
+    wide = one_column("text")
+    engine.create(wide)
+    compressed = chunk(table(wide, [(n, "x" * 50_000) for n in range(100)]), compression="zstd")
+    assert len(compressed) < 0.1 * limits.MIB
+    waited = []
+    for _ in range(12):
+        engine.append_untrusted("data", compressed)
+        waited += waiting(engine)
+    assert waited == [1, 2, 3, 4, 5, 0] * 2  # 5 MB each, 24 MiB allowed
+    engine.create(replace(wide, id="other"))
+    for _ in range(3):
+        engine.append_untrusted("other", compressed)
+    assert waiting(engine) == [0, 0]  # two datasets have half of it each
+    assert (engine.finish("data"), engine.finish("other")) == (1200, 300)
+
+
+def test_no_more_small_chunks_wait_than_are_allowed() -> None:
+    engine = Engine(MEMORY_MIB, 1)
+    engine.create(GOOD)
+    most = 0
+    for _ in range(200):
+        engine.append_untrusted("data", chunk(ROWS))
+        most = max(most, *waiting(engine))
+    assert most == 63
+    assert engine.finish("data") == 400
+
+
+def test_query_sees_what_was_waiting() -> None:
+    engine = Engine(MEMORY_MIB, 1)
+    engine.create(GOOD)
+    engine.append_untrusted("data", chunk(ROWS))
+    plan = plan_of("SELECT x FROM data GROUP BY x", datasets=(GOOD,))
+    assert rows_of(release(engine, plan, {})) == [(1,), (2,)]
 
 
 def test_what_a_sender_says_besides_names_and_types_is_ignored() -> None:
