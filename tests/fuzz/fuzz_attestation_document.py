@@ -1,13 +1,12 @@
 """Fuzz target: the document parser raises nothing but `AttestationError`, and `explain` nothing at all.
 
-    python tests/fuzz/fuzz_attestation_document.py -max_total_time=60 tests/conformance/nitro/vectors
-
-needs atheris, which is installed separately. The test suite runs `one_input` over every vector without it.
+Starts from our own vectors and from the payloads inside them. The test suite runs `one_input` over every
+vector without a fuzzer.
 """
 
 from __future__ import annotations
 
-import sys
+import contextlib
 
 from party_client.attestation import (
     AllOf,
@@ -18,9 +17,12 @@ from party_client.attestation import (
     explain,
     verify_replay,
 )
+from party_client.attestation.cose_sign1 import parse_cose_untrusted
 from party_client.attestation.document import parse_payload_untrusted, parse_untrusted
+from tests.conformance.nitro.generate import VECTORS
+from tests.fuzz.runner import run
 
-ROOTS = TrustedRoots.aws()
+ROOTS = TrustedRoots.aws() | TrustedRoots.from_pem((VECTORS / "root.pem").read_bytes(), name="vectors")
 LENIENT = AllOf([AnyMeasurementUnsafe(), AllowDebugUnsafe()])
 
 
@@ -37,14 +39,15 @@ def one_input(data: bytes) -> None:
         explain(data).to_text()
 
 
-def main() -> None:
-    """Runs until stopped; arguments are libFuzzer's."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+def seeds() -> list[bytes]:
+    """Our vectors, good and refused, and the payloads inside those that have one."""
+    documents = [path.read_bytes() for path in sorted(VECTORS.glob("*.cbor"))]
+    payloads = []
+    for document in documents:
+        with contextlib.suppress(AttestationError):
+            payloads.append(parse_cose_untrusted(document).payload)
+    return documents + payloads
 
 
 if __name__ == "__main__":
-    main()
+    run(one_input, seeds=seeds())
