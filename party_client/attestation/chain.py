@@ -33,6 +33,7 @@ from party_client.attestation.roots import TrustedRoot, TrustedRoots
 
 MAX_INTERMEDIATES: Final = 3
 """Region, zone, instance."""
+_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,8 @@ def _named(
     for certificate in (leaf, *intermediates, *issuers):
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             return CertificateTimeError(
-                f"{_titled(certificate)} is valid from "
-                f"{certificate.not_valid_before_utc} to {certificate.not_valid_after_utc}, "
-                f"expected to hold at {at}"
+                f"{_titled(certificate)} is valid from {certificate.not_valid_before_utc:{_TIME}} to "
+                f"{certificate.not_valid_after_utc:{_TIME}}, expected to hold at {at:{_TIME}}"
             )
     return ChainError(f"certificate chain: no valid path to the root ({str(refusal)!r:.160})")
 
@@ -138,7 +138,10 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 
 
 def _titled(certificate: x509.Certificate) -> str:
-    return f"certificate {certificate.subject.rfc4514_string()!r:.120}"
+    try:
+        return f"certificate {certificate.subject.rfc4514_string()!r:.120}"
+    except ValueError:  # names are parsed on first use, and this one may be the reason for the refusal
+        return "a certificate whose subject cannot be read"
 
 
 def _require_p384_and_sha384(certificate: x509.Certificate) -> EllipticCurvePublicKey:

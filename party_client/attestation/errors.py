@@ -163,7 +163,8 @@ class UntrustedRootError(AttestationError):
 
     code = "attestation/untrusted-root"
     next_step = (
-        "a simulated machine has its own root: name it, and only for trials; real enclaves chain to AWS's"
+        "real enclaves chain to AWS's root; a simulated machine has its own: name it, for trials only, with "
+        "--root (`concordat simulator root`)"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 _INDENT: Final = "  "
 _LABEL_CHARACTERS: Final = 14
-_HEX_SHOWN_CHARACTERS: Final = 64
+_HEX_SHOWN_CHARACTERS: Final = 48
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _payload(facts: Mapping[str, Any]) -> Iterator[str]:
     yield _row("module", facts["module_id"])
-    yield _row("signed at", facts["signed_at"])
+    yield _row("signed at", _time(facts["signed_at"]))
     yield _row("debug mode", _debug_mode(facts["debug_mode"]))
     for name in ("public_key", "user_data", "nonce"):
         yield _row(name, facts[name])
@@ -85,8 +85,14 @@ def _certificate(certificate: Mapping[str, Any]) -> Iterator[str]:
         return
     aws = "  = AWS Nitro root G1" if certificate["is_aws_nitro_root_g1"] else ""
     yield f"{_INDENT}{certificate['position']}: {certificate['subject']}{aws}"
-    yield f"{_INDENT * 2}valid {certificate['not_before']} to {certificate['not_after']}"
-    yield f"{_INDENT * 2}{certificate['key']}, SHA-256 {certificate['sha256']}"
+    yield f"{_INDENT * 2}valid {_time(certificate['not_before'])} to {_time(certificate['not_after'])}"
+    yield f"{_INDENT * 2}{certificate['key']}"
+    yield f"{_INDENT * 2}SHA-256 {certificate['sha256']}"
+
+
+def _time(iso: str | None) -> str | None:
+    """The same instant as people write it."""
+    return iso and iso.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _row(label: str, value: Any) -> str:

@@ -1,18 +1,19 @@
 """Fuzz target: a chunk's bytes are rows of the agreed shape or a `RefusedError`, and the engine lives on.
 
-    python -m tests.fuzz.fuzz_chunk -max_total_time=60
-
-needs atheris, which is installed separately. The test suite runs `one_input` over examples without it.
+The test suite runs `one_input` over the seeds, and over damaged ones, without a fuzzer.
 """
 
 from __future__ import annotations
 
-import sys
+import datetime as dt
 
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
-from tests.engine_world import WEATHER
+from tests.engine_world import WEATHER, chunk, slot, table
+from tests.fuzz.runner import run
 
+ROWS = [(slot(n), n / 3, n, dt.date(2013, 1, 1 + n), n % 2 == 0, f"station {n}") for n in range(9)]
+CHUNKS = [chunk(table(WEATHER, ROWS), compression=compression) for compression in (None, "zstd", "lz4")]
 ENGINE = Engine(128, 1)
 
 
@@ -30,13 +31,5 @@ def one_input(data: bytes) -> None:
         raise AssertionError(f"{rows} rows were taken and {found} are there")
 
 
-def main() -> None:
-    """Hands `one_input` to atheris."""
-    import atheris
-
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(one_input, seeds=CHUNKS)

@@ -1,20 +1,28 @@
 """Fuzz target: a query's text is a plan or a `QueryRefusedError`, and the engine runs every plan.
 
-    python -m tests.fuzz.fuzz_query_text -max_total_time=60
-
-needs atheris, which is installed separately. The test suite runs `one_input` over examples without it.
+The test suite runs `one_input` over the seeds, and over seeds with words exchanged, without a fuzzer.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 
 from enclave_compute.engine import Engine
 from protos.formats.errors import FormatError
 from protos.plan import QueryRefusedError
-from tests.engine_world import FLIGHTS, FROM, WEATHER, YEAR, plan_of
+from tests.engine_world import FLIGHTS, FROM, JOINED, WEATHER, YEAR, plan_of
+from tests.fuzz.runner import run
 
+QUERIES = [
+    "SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin",
+    f"SELECT floor(temp / 10) * 10 AS b, AVG(delay) AS d {JOINED} GROUP BY b",
+    "SELECT SUM(CASE WHEN delay > $least THEN fare * 2 ELSE 0 END) AS s FROM flights WHERE origin = $origin",
+    "SELECT date_trunc('month', leaves) AS m, round(delay / 3, 1) AS r, MIN(fare) AS l "
+    "FROM flights GROUP BY m, r",
+    "SELECT coalesce(left(origin, 2), '?') AS o, MAX(delay) AS x FROM flights "
+    "WHERE delay IN (1, -2.5) GROUP BY 1",
+    "SELECT COUNT(DISTINCT station) AS s FROM weather WHERE wet AND NOT wind BETWEEN 1.5 AND 2",
+]
 ENGINE = Engine(128, 1)
 ENGINE.create(FLIGHTS)
 ENGINE.create(WEATHER)
@@ -31,13 +39,5 @@ def one_input(data: bytes) -> None:
                 pass
 
 
-def main() -> None:
-    """Hands `one_input` to atheris."""
-    import atheris
-
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(one_input, seeds=[query.encode() for query in QUERIES])

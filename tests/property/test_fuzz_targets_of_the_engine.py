@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import engine_world as world
 from tests.fuzz import fuzz_chunk, fuzz_query_text
 
-QUERIES = [
-    "SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin",
-    f"SELECT floor(temp / 10) * 10 AS b, AVG(delay) AS d {world.JOINED} GROUP BY b",
-    "SELECT SUM(CASE WHEN delay > $least THEN fare * 2 ELSE 0 END) AS s FROM flights WHERE origin = $origin",
-    "SELECT date_trunc('month', leaves) AS m, round(delay / 3, 1) AS r, MIN(fare) AS l "
-    "FROM flights GROUP BY m, r",
-    "SELECT coalesce(left(origin, 2), '?') AS o, MAX(delay) AS x FROM flights "
-    "WHERE delay IN (1, -2.5) GROUP BY 1",
-    "SELECT COUNT(DISTINCT station) AS s FROM weather WHERE wet AND NOT wind BETWEEN 1.5 AND 2",
-]
+QUERIES = fuzz_query_text.QUERIES
 WORDS = sorted({word for query in QUERIES for word in query.replace("(", " ( ").replace(")", " ) ").split()})
-ROWS = [(world.slot(n), n / 3, n, dt.date(2013, 1, 1 + n), n % 2 == 0, f"station {n}") for n in range(9)]
-CHUNKS = [
-    world.chunk(world.table(world.WEATHER, ROWS), compression=compression)
-    for compression in (None, "zstd", "lz4")
-]
+CHUNKS = fuzz_chunk.CHUNKS
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -88,3 +88,12 @@ def test_cbor_is_read_to_a_bounded_depth() -> None:
     assert decode_untrusted(b"\x81" * 8 + b"\x00", what="item", allow_indefinite=False)
     with pytest.raises(MalformedCborError):
         decode_untrusted(b"\x81" * 9 + b"\x00", what="item", allow_indefinite=False)
+
+
+def test_unreadable_subject_of_an_expired_leaf_is_a_named_refusal() -> None:
+    # Found by fuzzing: names are parsed on first use, which was when the refusal was put into words.
+    der = LEAF.public_bytes(serialization.Encoding.DER)
+    name = LEAF.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    damaged = der.replace(str(name).encode(), b"\xff" * len(name))
+    with pytest.raises(CertificateTimeError, match="whose subject cannot be read"):
+        verify_chain(damaged, BUNDLE, roots=ROOTS, at=AT + timedelta(hours=6))
