@@ -43,7 +43,9 @@ def _quotas(command: _Command) -> _Command:
         ("--max-jobs-of-all", _DEFAULTS.jobs_of_all, "Living jobs of all callers: each one is an enclave."),
         ("--max-jobs", _DEFAULTS.jobs, "Living jobs of a caller."),
     ):
-        option = click.option(name, type=click.IntRange(min=1), default=default, show_default=True, help=text)
+        option = click.option(
+            name, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=text
+        )
         command = option(command)
     return command
 
@@ -54,11 +56,19 @@ def _where(command: _Command) -> _Command:
         click.option(
             "--simulator",
             type=_FOLDER,
-            help="State folder of the local enclaves' simulator [default: ~/.concordat/simulator].",
+            metavar="DIR",
+            help="State folder of the local enclaves' simulator; default: ~/.concordat/simulator.",
         ),
-        click.option("--state", type=_FOLDER, help="State folder [default: ~/.concordat/coordinator]."),
+        click.option(
+            "--state", type=_FOLDER, metavar="DIR", help="State folder; default: ~/.concordat/coordinator."
+        ),
         click.option("--plaintext", is_flag=True, help="No TLS: loopback only, and all callers are one."),
-        click.option("--tls", type=_FOLDER, help="Folder with coordinator.pem, coordinator.key.pem, ca.pem."),
+        click.option(
+            "--tls",
+            type=_FOLDER,
+            metavar="DIR",
+            help="Folder with coordinator.pem, coordinator.key.pem, ca.pem.",
+        ),
         click.option(
             "--listen",
             "addresses",
@@ -87,17 +97,25 @@ def _where(command: _Command) -> _Command:
     type=click.IntRange(min=256),
     default=4096,
     show_default=True,
+    metavar="MIB",
     help="Memory of each enclave; agreements name what they need.",
 )
 @click.option(
     "--enclave-source",
     type=_FOLDER,
+    metavar="DIR",
     help="Folder with other enclave code than the installed; parties refuse what they did not agree on.",
 )
 @click.option("--operator", "operators", multiple=True, metavar="NAME", help="Caller who may close any job.")
 @click.option("--keep-enclaves", is_flag=True, help="On exit leave enclaves to the next start.")
 @_quotas
-@click.option("--log-format", type=click.Choice(["json", "text"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["json", "text"]),
+    default="text",
+    show_default=True,
+    help="How events are written to standard error.",
+)
 def serve(
     *,
     addresses: tuple[str, ...],

@@ -1,8 +1,8 @@
 """Every way in which the coordinator says no, one class each.
 
 Messages name calls, jobs and sizes; never anything out of a dataset, which the coordinator cannot read. How
-each class looks on the wire is in `statuses`. What a caller can do about it, the caller's own client says: only
-errors that an operator meets, when the coordinator is started, carry a hint.
+each class looks on the wire is in `statuses`. What a caller can do about it, the caller's own client says:
+only errors that an operator meets, when the coordinator is started, carry a hint.
 """
 
 from __future__ import annotations

@@ -96,7 +96,6 @@ class Spool:
         if len(sealed) != end - start:
             raise StateError(
                 f"{self._paths[0]}: chunk {number} has {len(sealed)} bytes, expected {end - start}",
-                hint="the disk lost bytes that it had acknowledged: close the job and start another",
             )
         return StoredChunk(number, sealed, last)
 

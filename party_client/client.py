@@ -1,19 +1,5 @@
 """The Python interface of a party or an analyst: everything the command does, as one typed object.
 
-    from pathlib import Path
-    from party_client import Client, Identity
-
-    identity = Identity.load(Path("keys/airline.key"))
-    with Client.connect("coordinator.example:7443", identity=identity, tls="tls") as client:
-        job = client.start_job(agreement)
-        client.upload(job, agreement, "flights", Path("flights.csv"))
-
-and for an analyst
-
-        run = client.run(job, agreement, "delay_by_wind", {"min_year": 1990})
-        result = client.result(job, agreement, run)
-        print(result.frame, result.suppressed)
-
 Nothing the coordinator says is believed: `upload` verifies the enclave before it seals, `result` verifies the
 receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
 """
@@ -87,7 +73,48 @@ class UploadOptions:
 
 
 class Client:
-    """What one identity does through one coordinator. Not to be shared between threads."""
+    """What one identity does through one coordinator. Not to be shared between threads.
+
+    Everybody has the agreement, and the root of trust if the enclave is simulated (AWS's is built in).
+    `address` is the coordinator's HOST:PORT, and the folder `tls` has everybody's certificate.
+
+    >>> from pathlib import Path
+    >>> from party_client import Client, Identity, TrustedRoots, load_agreement
+    >>> agreement = load_agreement("reach.agreement")
+    >>> roots = TrustedRoots.from_pem(Path("simulated-root.pem").read_bytes(), name="simulated")
+    >>> def client_of(who):
+    ...     return Client.connect(address, identity=Identity.load(f"{who}.key"), tls="tls", roots=roots)
+
+    All parties sign the agreement; then an enclave can be bound to it.
+
+    >>> with client_of("publisher") as client:
+    ...     client.put_agreement(agreement)
+    ...     approval = client.approve(agreement)
+    >>> with client_of("advertiser") as client:
+    ...     approval = client.approve(agreement)
+    ...     job = client.start_job(agreement)
+
+    Each owner sends its dataset: a CSV or Parquet file, or a pandas DataFrame.
+
+    >>> with client_of("publisher") as client:
+    ...     accepted = client.upload(job, agreement, "visits", "visits.csv")
+    >>> with client_of("advertiser") as client:
+    ...     accepted = client.upload(job, agreement, "purchases", "purchases.csv")
+    >>> accepted.manifest.rows, accepted.enclave.release_name
+    (5, 'test')
+
+    The analyst asks, and gets what was agreed.
+
+    >>> with client_of("analyst") as client:
+    ...     run = client.run(job, agreement, "totals", {"least": 0})
+    ...     result = client.result(job, agreement, run)
+    >>> result.frame
+      segment  purchases  total
+    0   sport          3     60
+    >>> result.suppressed[0].rule, result.suppressed[0].groups_at_most
+    ('fewer than 2 distinct visits.email of publisher', 10)
+    >>> result.save("totals.csv")
+    """
 
     def __init__(
         self,

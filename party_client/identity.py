@@ -86,8 +86,9 @@ class PublicIdentity:
         files.create(path, identity_file.to_json(fields), mode=files.PUBLIC)
 
     @classmethod
-    def load(cls, path: Path) -> PublicIdentity:
+    def load(cls, path: Path | str) -> PublicIdentity:
         """The public identity in `path`, which may come from another organisation."""
+        path = Path(path)
         data = files.read(path, max_bytes=identity_file.FILE_MAX_BYTES, private=False)
         fields = identity_file.fields_untrusted(data, path=path, label=PUBLIC_LABEL)
         identity_file.require_keys(fields, ("id", "name", "signing_key", "receiving_key"), path=path)
@@ -138,8 +139,9 @@ class Identity:
         files.create(path, identity_file.to_json({"label": PRIVATE_LABEL, **head, **secret}))
 
     @classmethod
-    def load(cls, path: Path, passphrase: str | None = None) -> Identity:
+    def load(cls, path: Path | str, passphrase: str | None = None) -> Identity:
         """The identity in `path`. `PassphraseError` when it is locked and `passphrase` does not open it."""
+        path = Path(path)
         fields = _private_fields(path)
         head = {key: identity_file.text_field(fields, key, path=path) for key in _HEAD}
         try:
@@ -170,7 +172,12 @@ def _derive(seed: bytes, info: bytes, length: int) -> bytes:
 
 
 def _private_fields(path: Path) -> Fields:
-    data = files.read(path, max_bytes=identity_file.FILE_MAX_BYTES, private=True)
+    try:
+        data = files.read(path, max_bytes=identity_file.FILE_MAX_BYTES, private=True)
+    except files.ExposedFileError:  # to be closed to others only if it is a private key at all
+        seen = files.read(path, max_bytes=identity_file.FILE_MAX_BYTES, private=False)
+        identity_file.fields_untrusted(seen, path=path, label=PRIVATE_LABEL)
+        raise
     fields = identity_file.fields_untrusted(data, path=path, label=PRIVATE_LABEL)
     identity_file.require_keys(fields, (*_HEAD, "locked" if "locked" in fields else "seed"), path=path)
     return fields

@@ -46,6 +46,10 @@ def fields_untrusted(data: bytes, *, path: Path, label: str) -> Fields:
             f"{path}: is a private key, expected a public identity",
             hint="give the file that ends in .pub, and never send this one to anybody",
         )
+    if got == PUBLIC_LABEL and label == PRIVATE_LABEL:
+        raise IdentityFileError(
+            f"{path}: is a public identity, expected a private key", hint="give the file that ends in .key"
+        )
     if got != label:
         raise IdentityFileError(
             f"{path}: got a file labelled {str(got)[:60]!r}, expected {label!r}",

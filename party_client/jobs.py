@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from party_client.refusals import first_line, next_step_for_words
 from party_client.transport import Coordinator
 from protos.formats.errors import ConcordatError
 from protos.v1 import concordat_pb2 as wire
@@ -41,10 +42,10 @@ def wait_until_running(coordinator: Coordinator, job_id: str, *, at_most_s: floa
             )
         time.sleep(_POLL_S)
     if job.state != wire.JOB_STATE_RUNNING:
+        said = first_line(job.detail)
         raise JobNotRunningError(
-            f"job {job_id} is {state_name(job)}: {job.detail}",
-            hint="start another job; if that one fails too, see whether all parties have approved the "
-            "agreement: `concordat agreement fetch`",
+            f"job {job_id}: {state_name(job)}, the coordinator says: {said or 'no reason given'}",
+            hint=next_step_for_words(said) or "start another job; if that one fails too, ask the operator",
         )
     return job
 

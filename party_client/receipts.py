@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from party_client.attestation import (
     AgreementInPcr16,
@@ -30,6 +30,7 @@ from party_client.attestation import (
 )
 from party_client.attestation.chain import load_certificate_untrusted
 from party_client.attestation.document import parse_untrusted
+from party_client.attestation.errors import BindingMismatchError
 from party_client.attestation.expectations import require_release
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import AgreementInForce, verify_approvals_untrusted
@@ -45,12 +46,24 @@ class ReceiptError(ConcordatError):
     """A receipt does not prove what it says."""
 
     code = "receipt/refused"
+    next_step: ClassVar[str] = "do not believe it; ask whoever gave it to you for the true one"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint if hint is not None else self.next_step)
 
 
 class ReceiptMismatchError(ReceiptError):
     """The parts of a receipt, or a receipt and what was asked for, do not fit together."""
 
     code = "receipt/mismatch"
+    next_step = "this is not about what you asked for: do not use the result, and fetch it again"
+
+
+class ReceiptNotAttestedError(ReceiptError):
+    """The claims are not those for which the enclave's document was made."""
+
+    code = "receipt/not-attested"
+    next_step = "somebody altered it after the enclave had made it: believe nothing in it, and fetch it again"
 
 
 class RootFrom(Enum):
@@ -150,21 +163,20 @@ def require_claims_fit(claims: Claims, agreement: Agreement) -> None:
 
 
 def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> VerifiedAttestation:
-    verified = verify_replay(
-        receipt.attestation,
-        roots=roots,
-        policy=AllOf(
-            [
-                AllowedReleases(agreement.releases),
-                AgreementInPcr16(agreement.digest()),
-                Binding(receipt_user_data(receipt.claims)),
-            ]
-        ),
-    )
+    enclave = [AllowedReleases(agreement.releases), AgreementInPcr16(agreement.digest())]
+    claims = Binding(receipt_user_data(receipt.claims))
+    try:
+        verified = verify_replay(receipt.attestation, roots=roots, policy=AllOf([*enclave, claims]))
+    except BindingMismatchError as error:
+        raise ReceiptNotAttestedError(
+            f"receipt: its claims are not the ones that the enclave attested ({error.message})"
+        ) from error
     signed_at_s = verified.document.signed_at.timestamp()
     if not agreement.valid_from_s <= signed_at_s < agreement.valid_until_s:
         raise ReceiptMismatchError(
-            f"the result was attested at {verified.document.signed_at}, when the agreement was not valid"
+            f"the result was attested at {verified.document.signed_at:%Y-%m-%d %H:%M:%S} UTC, when the "
+            "agreement was not valid",
+            hint="the parties did not agree to a release at that time: do not use the result",
         )
     return verified
 

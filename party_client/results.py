@@ -23,7 +23,7 @@ from party_client.attestation import TrustedRoots
 from party_client.identity import Identity
 from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
 from protos.formats.agreement import Agreement
-from protos.formats.errors import ConcordatError, FormatError
+from protos.formats.errors import ConcordatError, FormatError, SealError
 from protos.formats.query import ParameterValue
 from protos.formats.receipt import Suppression
 from protos.formats.result import ResultContext, SealedResult, open_result, result_digest
@@ -73,11 +73,12 @@ class Result:
         nullable: dict[Any, Any] = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         return self.table.to_pandas(types_mapper=nullable.get)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Writes the table to a new file, .csv or .parquet by its name, for its owner alone.
 
         Raises `ResultFileError` or `FileAccessError`.
         """
+        path = Path(path)
         require_format(path)
         self.to_csv(path) if path.suffix.lower() == ".csv" else self.to_parquet(path)
 
@@ -129,7 +130,13 @@ def open_verified(
         raise ReceiptMismatchError(
             "the sealed result belongs to another run, enclave or receiver than the receipt"
         )
-    opened = open_result(result, key=identity.receiving_key)
+    try:
+        opened = open_result(result, key=identity.receiving_key)
+    except SealError as error:
+        raise SealError(
+            f"the sealed result does not open for {identity.id}: {error.message}",
+            hint="fetch it again; if it stays so, the coordinator hands out one that was not made for you",
+        ) from error
     if result_digest(opened) != claims.result_digest:
         raise ReceiptMismatchError("receipt: is for another result than the one that was opened")
     return Result(table=_table(opened), receipt=verified, receipt_bytes=receipt)

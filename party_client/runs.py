@@ -1,30 +1,18 @@
-"""What this participant may ask for under an agreement, and what an enclave's refusal means for a person.
+"""What this participant may ask for under an agreement, and the ways in which a run has no result.
 
-Looks at the agreement before anything is sent; the enclave decides by the same rules. The codes of a refusal
-are a closed list (`protos.formats.calls.Refusal`) and say nothing about data, so the advice is general too.
+Looks at the agreement before anything is sent; the enclave decides by the same rules. That a run was refused
+is the coordinator's word.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from party_client.refusals import first_line, next_step
 from protos.formats.agreement import Agreement
-from protos.formats.calls import Refusal
 from protos.formats.errors import ConcordatError
 from protos.formats.query import Parameter, ParameterValue, Query
 from protos.formats.schema import Dataset
-
-_ADVICE: Final[dict[str, str]] = {
-    Refusal.NOT_VALID_NOW: "the agreement is not valid yet, or no longer: `concordat agreement check`",
-    Refusal.NOT_ALLOWED: "the agreement does not let this identity ask: `concordat agreement check`",
-    Refusal.BAD_SIGNATURE: "use the identity whose key is in the agreement",
-    Refusal.WRONG_PLACE: "the enclave was replaced; ask again",
-    Refusal.NOT_READY: "a dataset that the query needs has not been accepted yet: `concordat job show`",
-    Refusal.QUERY_REFUSED: "the agreed query breaks a rule of the agreement: `concordat agreement check`",
-    Refusal.NO_RUNS_LEFT: "the agreed number of runs is used up; further runs need a new agreement",
-    Refusal.OUT_OF_RESOURCES: "the run needs more memory than the agreement gives (limits.memory_mib)",
-    Refusal.INTERNAL: "the enclave says no more, so that nothing about the data gets out; ask its operator",
-}
 
 
 class RunError(ConcordatError):
@@ -39,7 +27,10 @@ class RunRefusedError(RunError):
     code = "run/refused"
 
     def __init__(self, refusal: str) -> None:
-        super().__init__(f"the enclave refused the run ({refusal})", hint=_ADVICE.get(refusal))
+        super().__init__(
+            f"the coordinator says: the enclave refused the run ({first_line(refusal)})",
+            hint=next_step(refusal),
+        )
         self.refusal: Final = refusal
 
 
@@ -83,6 +74,9 @@ class RequestError(RunError):
     """What was asked for is not in the agreement, or not for this identity."""
 
     code = "run/not-agreed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="see what was agreed: `concordat agreement show`")
 
 
 def require_dataset(agreement: Agreement, dataset_id: str) -> Dataset:

@@ -18,13 +18,13 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import grpc
 
 from party_client.addresses import is_loopback
+from party_client.refusals import first_line, next_step
 from protos.formats.errors import ConcordatError
 from protos.formats.limits import MIB, RECEIPT_MAX_BYTES
 from protos.v1 import concordat_pb2 as wire
 from protos.v1 import concordat_pb2_grpc as stubs
 
 CODE_KEY: Final = "concordat-code"
-HINT_KEY: Final = "concordat-hint"
 DEADLINE_S: Final = 30.0
 START_DEADLINE_S: Final = 120.0
 """An enclave has to boot and to be bound."""
@@ -32,7 +32,7 @@ FINISH_DEADLINE_S: Final = 900.0
 """The coordinator first brings what is still on its disk to the enclave."""
 RETRY_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 TLS_FILE_MAX_BYTES: Final = MIB
-_LINE_MAX_CHARACTERS: Final = 400
+_CODE_MAX_CHARACTERS: Final = 64
 _MESSAGE_MAX_BYTES: Final = RECEIPT_MAX_BYTES + MIB
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
@@ -62,12 +62,12 @@ class DeadlineError(TransportError):
 
 
 class CallRefusedError(TransportError):
-    """The coordinator, or the enclave behind it, said no. `refusal` is its code."""
+    """The coordinator, or the enclave behind it, said no. `refusal` is its code; the hint is our own."""
 
     code = "transport/refused"
 
-    def __init__(self, message: str, *, refusal: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, refusal: str) -> None:
+        super().__init__(message, hint=next_step(refusal))
         self.refusal: Final = refusal
 
 
@@ -215,7 +215,10 @@ class Coordinator:
             sealed.append(part.sealed)
             size += len(part.sealed)
             if size > max_bytes:
-                raise TransportError(f"sealed result: got more than {max_bytes} bytes")
+                raise TransportError(
+                    f"sealed result: got more than {max_bytes} bytes, which no result can have",
+                    hint="ask the coordinator's operator what this is",
+                )
         return receipt, b"".join(sealed)
 
     def _call(self, name: str, request: object, *, deadline_s: float = DEADLINE_S) -> Any:
@@ -264,24 +267,25 @@ def _naming_failures(answers: Iterable[Any]) -> Iterator[Any]:
 
 
 def _failure(error: Any) -> TransportError:
-    status, details = error.code(), error.details() or ""
+    # Whatever it says, it is the coordinator that says it: in one line, as its word, and nothing as advice.
+    status, said = error.code(), first_line(error.details() or "no reason given")
     metadata = {item.key: item.value for item in error.trailing_metadata() or ()}
-    refusal, hint = metadata.get(CODE_KEY), metadata.get(HINT_KEY)
-    if refusal is not None and status is not grpc.StatusCode.UNAVAILABLE:
-        # Whatever it says, it is the coordinator that says it, in one line and no more.
-        said = _first_line(details)
-        code = "" if refusal in said else f" ({refusal})"
-        return CallRefusedError(f"the coordinator says: {said}{code}", refusal=refusal, hint=hint)
+    refusal = str(metadata.get(CODE_KEY, ""))[:_CODE_MAX_CHARACTERS]
+    words = f"the coordinator says: {said}" + ("" if refusal in said else f" ({refusal})")
     if status is grpc.StatusCode.UNAVAILABLE:
-        return UnavailableError(
-            f"the coordinator cannot be reached ({_first_line(details)})",
-            hint=hint or _unavailable_hint(details),
-        )
+        if refusal:
+            return UnavailableError(words, hint=next_step(refusal))
+        return UnavailableError(f"the coordinator cannot be reached ({said})", hint=_unavailable_hint(said))
+    if refusal:
+        return CallRefusedError(words, refusal=refusal)
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineError(
             "the coordinator did not answer in time", hint="try again; nothing is done twice"
         )
-    return TransportError(f"the call failed: {status.name} ({_first_line(details)})")
+    return TransportError(
+        f"the call failed: {status.name} ({said})",
+        hint="try again; nothing is done twice. If it stays so, ask the coordinator's operator",
+    )
 
 
 def _unavailable_hint(details: str) -> str:
@@ -289,10 +293,6 @@ def _unavailable_hint(details: str) -> str:
     if "certificate" in lowered or "handshake" in lowered or "ssl" in lowered:
         return "the certificates do not fit: compare the folder given with --tls with the coordinator's"
     return "is it running, and is the address right? `concordat coordinator serve --help`"
-
-
-def _first_line(details: str) -> str:
-    return details.partition("\n")[0][:_LINE_MAX_CHARACTERS] or "no reason given"
 
 
 def _request_id() -> str:

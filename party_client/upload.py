@@ -27,7 +27,7 @@ from party_client.upload_pipeline import SealedChunks
 from party_client.upload_window import Window
 from protos.formats import cose
 from protos.formats.calls import Refusal
-from protos.formats.errors import ConcordatError, SignatureError
+from protos.formats.errors import ConcordatError, FormatError, SignatureError
 from protos.formats.limits import KIB
 from protos.formats.schema import Dataset
 from protos.formats.sealed import ACCEPTANCE_LABEL, Manifest, acceptance_payload
@@ -63,6 +63,19 @@ class UploadInterruptedError(UploadError):
     """The upload stopped half way and can be continued by asking for the same upload again."""
 
     code = "upload/interrupted"
+
+
+class AcceptanceError(UploadError):
+    """What came back for a dataset is not the word of the enclave to which it was sealed."""
+
+    code = "upload/not-accepted"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="the dataset does not count yet: give the command again; if it stays so, the coordinator "
+            "forges or keeps back the enclave's answer",
+        )
 
 
 class EnclaveReplacedError(UploadError):
@@ -117,6 +130,8 @@ class Upload:
             except (CallRefusedError, DatasetError) as error:
                 if isinstance(error, DatasetError) or error.refusal in _FINAL:
                     journal.remove()
+                if isinstance(error, CallRefusedError) and error.refusal == Refusal.SCHEMA_MISMATCH:
+                    self._name_the_rows()
                 raise
             journal.remove()
             return acceptance
@@ -184,8 +199,14 @@ class Upload:
         _verify_acceptance(message, manifest, enclave)
         return Acceptance(self.dataset.id, manifest, enclave, message, resumed_at=resumed_at)
 
+    def _name_the_rows(self) -> None:
+        """The enclave refused the data and names no row: look here. Raises `DatasetError` for such rows."""
+        for _ in Reading(self.source, self.dataset):
+            pass
+
     def _chunks(self, journal: Journal) -> Iterator[Chunk]:
-        reading = Reading(self.source, self.dataset)
+        # Unique keys cost as much memory as the keys and are left to the enclave, which has them all anyway.
+        reading = Reading(self.source, self.dataset, uniqueness=False)
         return encode_chunks(
             reading,
             wire_schema(self.dataset),
@@ -225,11 +246,16 @@ class Upload:
 
 
 def _verify_acceptance(message: bytes, manifest: Manifest, enclave: VerifiedEnclave) -> None:
-    payload = cose.verify_untrusted(
-        message,
-        typ=ACCEPTANCE_LABEL,
-        public_key=enclave.keys.signing_key,
-        max_bytes=_ACCEPTANCE_MAX_BYTES,
-    )
+    try:
+        payload = cose.verify_untrusted(
+            message,
+            typ=ACCEPTANCE_LABEL,
+            public_key=enclave.keys.signing_key,
+            max_bytes=_ACCEPTANCE_MAX_BYTES,
+        )
+    except (FormatError, SignatureError) as error:
+        raise AcceptanceError(
+            f"acceptance: not signed by the enclave {enclave.keys.enclave_id.hex()} that was verified"
+        ) from error
     if payload != acceptance_payload(manifest.digest(), enclave.keys.enclave_id):
-        raise SignatureError("acceptance: the enclave accepted another dataset than the one that was sent")
+        raise AcceptanceError("acceptance: the enclave accepted another dataset than the one that was sent")

@@ -39,9 +39,7 @@ class JournalError(ConcordatError):
 class Journal:
     """An open journal, locked against other processes; a context manager. `open_journal` makes it."""
 
-    def __init__(
-        self, path: Path, file: FileIO, upload: SealingSecrets, source: Fingerprint | None
-    ) -> None:
+    def __init__(self, path: Path, file: FileIO, upload: SealingSecrets, source: Fingerprint | None) -> None:
         self.path: Final = path
         self.upload: Final = upload
         self.source: Final = source

@@ -15,6 +15,7 @@ from typing import Final
 
 import pandas as pd
 
+from party_client.cli.present import size
 from scenarios.catalogue import AGREEMENT_FILE, Scenario
 from scenarios.comparison import require_same
 from scenarios.errors import ScenarioError
@@ -24,7 +25,6 @@ RESULT_FILE: Final = "result.parquet"
 RECEIPT_FILE: Final = "run.receipt"
 PCRS: Final = ("pcr0", "pcr1", "pcr2")
 _DIGITS_SHOWN: Final = 16
-_MB: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Acts:
         homes = {party: self.stage[party].home for party in self.scenario.parties}
         self.files = self.scenario.write(homes, rows=self.rows)
         for dataset, file in self.files.items():
-            size = f"{file.stat().st_size / _MB:,.1f} MB"
-            yield Note(self.scenario.owners[dataset], f"{file.name}, {size}")
+            yield Note(self.scenario.owners[dataset], f"{file.name}, {size(file.stat().st_size)}")
 
     def measure(self) -> Iterator[Note]:
         """What the agreement will pin; every party measures its own copy of the code and finds the same."""

@@ -69,6 +69,7 @@ class Telling:
         self._indented(result_table(outcome.released))
         self._out.print()
         self._indented(_grid(("held back", rule) for rule in outcome.suppressed))
+        self._out.print()
         total_s = sum(step.duration_s for step in outcome.steps)
         self._out.print(
             Text.assemble(

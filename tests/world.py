@@ -30,7 +30,7 @@ from protos.formats.approvals import sign_approval
 from protos.formats.binding import KeyBundle
 from protos.formats.calls import Op
 from protos.formats.canonical import Value, decode_untrusted, encode
-from protos.formats.frames import Frame
+from protos.formats.frames import Frame, read_frame_untrusted
 from protos.formats.participants import Release
 from protos.formats.query import Parameter, Query
 from protos.formats.result import SealedResult, open_result
@@ -296,11 +296,22 @@ def run_request(
     return cose.sign(request.encode(), typ=RUN_REQUEST_LABEL, key=signer.signing_key)
 
 
+def asking(connection: socket.socket) -> Callable[[Frame], Frame]:
+    """Brings requests to an enclave that serves at the other end, and its answers back."""
+    stream = connection.makefile("rb")
+
+    def answer(request: Frame) -> Frame:
+        connection.sendall(request.prefix() + request.body)
+        return read_frame_untrusted(stream.read)
+
+    return answer
+
+
 @contextlib.contextmanager
-def simulated_enclave(
+def simulated_module(
     state: Path, *, pcrs: tuple[bytes, ...] = PCRS, clock: datetime | None = None
-) -> Iterator[Enclave]:
-    """An enclave that has just started; its machine's root is kept in `state`."""
+) -> Iterator[tuple[socket.socket, TrustedRoots]]:
+    """A security module behind a socket, and the root that it signs under, which is kept in `state`."""
     root = load_or_create_root(state)
     module_id = ModuleId.random()
     bank = PcrBank(pcr0=pcrs[0], pcr1=pcrs[1], pcr2=pcrs[2], instance_id=module_id.instance_id)
@@ -309,9 +320,17 @@ def simulated_enclave(
     with inside:
         thread = threading.Thread(target=serve, args=(outside, SimulatedNsm(bank, signer)), daemon=True)
         thread.start()
-        roots = TrustedRoots.from_pem((state / "root.pem").read_bytes(), name="simulated")
-        nsm = Nsm(NsmStreamDevice(inside))
-        life = Life(nsm)
-        yield Enclave(roots, partial(answer_untrusted, life), life, nsm)
+        yield inside, TrustedRoots.from_pem((state / "root.pem").read_bytes(), name="simulated")
         inside.shutdown(socket.SHUT_RDWR)
     thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def simulated_enclave(
+    state: Path, *, pcrs: tuple[bytes, ...] = PCRS, clock: datetime | None = None
+) -> Iterator[Enclave]:
+    """An enclave that has just started; its machine's root is kept in `state`."""
+    with simulated_module(state, pcrs=pcrs, clock=clock) as (stream, roots):
+        nsm = Nsm(NsmStreamDevice(stream))
+        life = Life(nsm)
+        yield Enclave(roots, partial(answer_untrusted, life), life, nsm)

@@ -16,8 +16,9 @@ from protos.formats.errors import FormatError
 from protos.formats.identifiers import agreement_digest
 
 
-def load_agreement(path: Path) -> Agreement:
+def load_agreement(path: Path | str) -> Agreement:
     """The agreement in a file that `concordat agreement compile` or `fetch` wrote."""
+    path = Path(path)
     data = files.read(path, max_bytes=limits.AGREEMENT_MAX_BYTES, private=False)
     try:
         return Agreement.decode_untrusted(data)

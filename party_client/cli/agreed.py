@@ -11,6 +11,7 @@ import click
 
 from party_client.agreements import load_agreement
 from party_client.attestation import TrustedRoot, VerifiedEnclave
+from party_client.cli.present import time
 from protos.formats.receipt import Suppression
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -59,16 +60,15 @@ def held_back(suppression: Suppression) -> str:
 def enclave_lines(enclave: VerifiedEnclave) -> list[str]:
     """What was verified about an enclave, a line each."""
     document, root = enclave.attestation.document, enclave.attestation.root
-    lines = [
+    return [
         "verified: genuine, fresh, of an agreed release, bound to this agreement, and its keys are its own",
-        f"  enclave    {enclave.keys.enclave_id.hex()}  (module {document.module_id})",
+        f"  enclave    {enclave.keys.enclave_id.hex()}",
+        f"  module     {document.module_id}",
         f"  release    {enclave.release_name}  (PCR0 {document.require_pcr(0).hex()[:16]}…)",
         f"  agreement  {enclave.agreement_digest.hex()[:16]}…",
         f"  root       {root.name}  (SHA-256 {root.sha256.hex()[:16]}…)",
-        f"  signed at  {document.signed_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"  signed at  {time(document.signed_at)}",
     ]
-    warning = root_warning(root)
-    return [*lines, warning] if warning else lines
 
 
 def enclave_facts(enclave: VerifiedEnclave) -> dict[str, Any]:

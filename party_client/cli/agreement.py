@@ -55,7 +55,7 @@ for command in (submit, approve, fetch, list_agreements):
 @click.option("-o", "--output", type=NEW_FILE, help="Default: FILE with the ending .agreement.")
 @json_option
 def compile_command(*, file: Path, output: Path | None, as_json: bool) -> None:
-    """Turn the agreement that people wrote (TOML) into the one that they sign.
+    """Turn what people wrote (TOML) into what they will sign.
 
     \b
     Example:
@@ -84,6 +84,10 @@ def check_command(*, file: Path, root_files: tuple[Path, ...], as_json: bool) ->
     For each query: whose columns are used and by which grant, what leaves and to whom, whose units the
     thresholds count, and what could still be worked out. The exit status is 1 if the enclave would refuse a
     query, or if the agreement has expired.
+
+    \b
+    Example:
+      concordat agreement check flights.agreement
     """
     agreement = load_agreement(file)
     found = _check(agreement, root_files)
@@ -95,7 +99,12 @@ def check_command(*, file: Path, root_files: tuple[Path, ...], as_json: bool) ->
 @click.argument("file", type=FILE)
 @json_option
 def show(*, file: Path, as_json: bool) -> None:
-    """Show everything that the agreement in FILE says."""
+    """Show everything that the agreement in FILE says.
+
+    \b
+    Example:
+      concordat agreement show flights.agreement
+    """
     agreement = load_agreement(file)
     emit(as_json, facts(agreement), lambda out: render_agreement(agreement, out))
 
@@ -105,7 +114,14 @@ def show(*, file: Path, as_json: bool) -> None:
 @click.argument("after", type=FILE)
 @json_option
 def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
-    """Show in words what differs between two agreements, and which changes let more happen."""
+    """Show in words what differs between two agreements.
+
+    Changes that let more happen stand out.
+
+    \b
+    Example:
+      concordat agreement diff last_year.agreement flights.agreement
+    """
     first, second = load_agreement(before), load_agreement(after)
     changes = diff(first, second)
     value = {"before": first.digest(), "after": second.digest(), "changes": [vars(item) for item in changes]}
@@ -159,6 +175,10 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
     """Say who has signed the agreement in FILE and who is missing.
 
     Every APPROVAL is verified. The exit status is 1 while somebody is missing.
+
+    \b
+    Example:
+      concordat agreement approvals flights.agreement *.approval
     """
     agreement = load_agreement(file)
     messages = [load_approval(path) for path in approval_files]

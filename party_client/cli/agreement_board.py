@@ -48,7 +48,14 @@ class _Digest(click.ParamType[bytes]):
 @connection_options
 @json_option
 def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
-    """Give the agreement in FILE to the coordinator, for the other parties to fetch."""
+    """Give the agreement in FILE to the coordinator.
+
+    The other parties can then fetch it.
+
+    \b
+    Example:
+      concordat agreement submit flights.agreement --as operator
+    """
     agreement = load_agreement(file)
     digest = agreement.digest()
     with connect(connection) as coordinator:
@@ -69,7 +76,15 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
-    """Give your approval of the agreement in FILE to the coordinator, which keeps it for good."""
+    """Give your approval of the agreement in FILE.
+
+    The coordinator keeps it for good.
+
+    \b
+    Example:
+      concordat agreement approve flights.agreement \\
+          --approval flights.airline.approval
+    """
     agreement, message = load_agreement(file), load_approval(approval_file)
     approval = verify_approval_untrusted(agreement, message)
     with connect(connection, identity_id=approval.party) as coordinator:
@@ -90,11 +105,18 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
 
 @click.command()
 @click.argument("digest", type=_Digest())
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Write the agreement to this file.",
+)
 @click.option(
     "--approvals",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
     help="Also write each approval into this folder, as PARTY.approval.",
 )
 @connection_options
@@ -104,6 +126,10 @@ def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Conne
 
     Get the DIGEST from another party and not from the coordinator: the digest is what makes sure that you
     all see the same agreement.
+
+    \b
+    Example:
+      concordat agreement fetch DIGEST -o flights.agreement --as airline
     """
     with connect(connection) as coordinator:
         stored = coordinator.get_agreement(digest)
@@ -132,7 +158,12 @@ def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Conne
 @connection_options
 @json_option
 def list_agreements(*, connection: Connection, as_json: bool) -> None:
-    """List the digests of all agreements at the coordinator."""
+    """List the digests of all agreements at the coordinator.
+
+    \b
+    Example:
+      concordat agreement list --as airline
+    """
     with connect(connection) as coordinator:
         digests = coordinator.list_agreements()
     shown = "\n".join(digest.hex() for digest in digests) or "There are none."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
@@ -17,7 +16,7 @@ from party_client.agreements.plain_language import parameter_sentence
 from party_client.agreements.releases import AWS, MEANINGS
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
-from party_client.cli.present import printable, table
+from party_client.cli.present import printable, say, table
 from party_client.identity import fingerprint
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
@@ -95,9 +94,11 @@ def _render_query_check(query: QueryCheck, out: Console) -> None:
         out,
     )
     _subheading("What it does with whose columns, and the grant that lets it", out)
+    rows: list[tuple[str, ...]] = []
     for owner, uses in groupby(query.uses, key=lambda use: use.owner):
-        rows = [(f"{use.dataset}.{use.column}", use.doing, use.use, "; ".join(use.places)) for use in uses]
-        _indented(table([owner, "", "grant", "in the SQL"], rows), out)
+        rows.append((f"{owner}:", "", "", ""))
+        rows += [(f"  {use.dataset}.{use.column}", use.doing, use.use, "; ".join(use.places)) for use in uses]
+    _indented(table(["", "", "grant", "in the SQL"], rows), out)
     _subheading("What could still be worked out", out)
     _bullets(query.inferences, out)
 
@@ -119,7 +120,7 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
         if people:
             _heading(title, out)
             rows = [(person.id, person.name, fingerprint(person)) for person in people]
-            _indented(table(["id", "name", "fingerprint"], rows), out)
+            _indented(table(["id", "name", "fingerprint"], rows, whole={"fingerprint"}), out)
     for dataset in agreement.datasets:
         _render_dataset(dataset, out)
     for query in agreement.queries:
@@ -185,15 +186,13 @@ def render_approvals(agreement: Agreement, status: ApprovalStatus, out: Console,
     rows = [
         (
             party.id,
-            f"signed, it says at {time_text(signed[party.id].signed_at_s)}"
-            if party.id in signed
-            else "MISSING",
+            time_text(signed[party.id].signed_at_s) if party.id in signed else "MISSING",
             fingerprint(party),
         )
         for party in agreement.parties
     ]
     _line(f"{agreement.id}  {agreement.digest().hex()}", out)
-    _indented(table(["party", "approval", "fingerprint"], rows), out)
+    _indented(table(["party", "signed, by its own clock", "fingerprint"], rows, whole={"fingerprint"}), out)
     if ignored:
         _line(f"{ignored} approvals that do not verify were ignored", out, style="bold red")
     _line("In force." if status.in_force else "Not in force: everybody has to sign.", out, style="bold")
@@ -214,19 +213,17 @@ def _subheading(text: str, out: Console) -> None:
 
 
 def _line(text: str, out: Console, *, style: str = "") -> None:
-    out.print(Text(printable(text), style=style), soft_wrap=True)
+    say(out, text, style=style)
 
 
 def _fields(rows: Iterable[tuple[str, str]], out: Console) -> None:
     for name, value in rows:
-        out.print(Text.assemble((f"  {name:<12}", "dim"), printable(value)), soft_wrap=True)
+        say(out, value, lead=f"  {name:<12}", lead_style="dim")
 
 
 def _bullets(sentences: Iterable[str], out: Console) -> None:
     for sentence in sentences:
-        lines = textwrap.wrap(printable(sentence), max(out.width - 6, 20), break_on_hyphens=False)
-        for number, line in enumerate(lines):
-            _line(f"    {' ' if number else '-'} {line}", out)
+        _line(f"    - {sentence}", out)
 
 
 def _indented(item: RenderableType, out: Console) -> None:

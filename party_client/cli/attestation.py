@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from rich.console import Console
 
 from party_client.attestation import (
     AllOf,
@@ -21,16 +23,15 @@ from party_client.attestation import (
     AttestationError,
     Measurements,
     Policy,
-    TrustedRoots,
     VerifiedAttestation,
     verify_now,
     verify_replay,
 )
 from party_client.attestation import explain as explain_document
-from party_client.cli.present import emit, json_option
+from party_client.cli.connection import roots_option, trusted_roots
+from party_client.cli.present import emit, json_option, say, time, warn
 from protos.formats.limits import ATTESTATION_DOCUMENT_MAX_BYTES
 
-ROOT_FILE_MAX_BYTES: Final = 64 * 1024
 _DOCUMENT_FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -66,15 +67,9 @@ def _what_to_trust(command: _Command) -> _Command:
         click.option("--pcr0", type=_Hex(48), help="Expected PCR0, 96 hexadecimal digits."),
         click.option("--any-measurement", is_flag=True, help="UNSAFE: accept an enclave that runs any code."),
         click.option("--allow-debug", is_flag=True, help="UNSAFE: accept an enclave in debug mode."),
-        click.option(
-            "--root",
-            "root_file",
-            type=click.Path(exists=True, dir_okay=False),
-            help="UNSAFE: trust this root certificate (PEM) instead of AWS's, for simulated enclaves.",
-        ),
     ):
         command = option(command)
-    return command
+    return roots_option(command)
 
 
 @group.command()
@@ -92,7 +87,7 @@ def _what_to_trust(command: _Command) -> _Command:
 def verify(
     *,
     file: str,
-    root_file: str | None,
+    root_files: tuple[Path, ...],
     allow_debug: bool,
     any_measurement: bool,
     pcr0: bytes | None,
@@ -104,7 +99,12 @@ def verify(
 ) -> None:
     """Verify the attestation document in FILE ("-" for standard input).
 
-    Exit code 0: verified; 1: refused; 2: wrong usage.
+    The exit status is 0 if it is verified, 1 if it is refused.
+
+    \b
+    Example:
+      concordat attestation verify document.cbor --at-signed-time \\
+          --any-measurement
     """
     if at_signed_time and nonce is not None:
         raise click.UsageError(
@@ -114,7 +114,7 @@ def verify(
     document = _read(file, ATTESTATION_DOCUMENT_MAX_BYTES)
     try:
         policy = AllOf([code_wanted(), AllowDebugUnsafe()]) if allow_debug else code_wanted()
-        roots = _roots(root_file)
+        roots = trusted_roots(root_files)
         if at_signed_time:
             verified = verify_replay(document, roots=roots, policy=policy)
         else:
@@ -125,18 +125,29 @@ def verify(
         emit(as_json, refusal, lambda _: None)  # in text, the refusal goes to standard error
         raise
     warnings = _warnings(verified, any_measurement=any_measurement)
-    emit(
-        as_json, _facts(verified, warnings), lambda out: out.print(_text(verified, warnings), soft_wrap=True)
-    )
+
+    def render(out: Console) -> None:
+        say(out, _text(verified))
+        for warning in warnings:
+            warn(out, warning)
+
+    emit(as_json, _facts(verified, warnings), render)
 
 
 @group.command()
 @click.argument("file", type=_DOCUMENT_FILE)
 @json_option
 def explain(file: str, as_json: bool) -> None:
-    """Show what the document in FILE ("-" for standard input) says. Verifies NOTHING."""
+    """Show what the document in FILE ("-" for standard input) says.
+
+    Verifies NOTHING.
+
+    \b
+    Example:
+      concordat attestation explain document.cbor
+    """
     explanation = explain_document(_read(file, ATTESTATION_DOCUMENT_MAX_BYTES))
-    emit(as_json, explanation.to_dict(), lambda out: out.print(explanation.to_text(), soft_wrap=True))
+    emit(as_json, explanation.to_dict(), lambda out: say(out, explanation.to_text()))
 
 
 def _code_wanted(
@@ -154,12 +165,6 @@ def _code_wanted(
             "or --any-measurement (UNSAFE) if the code does not matter"
         )
     return lambda: AllowedMeasurements([Measurements(pcr0, pcr1, pcr2)])
-
-
-def _roots(root_file: str | None) -> TrustedRoots:
-    if root_file is None:
-        return TrustedRoots.aws()
-    return TrustedRoots.from_pem(_read(root_file, ROOT_FILE_MAX_BYTES), name="given by --root")
 
 
 def _read(path: str, max_bytes: int) -> bytes:
@@ -208,16 +213,16 @@ def _warnings(verified: VerifiedAttestation, *, any_measurement: bool) -> list[s
     return found
 
 
-def _text(verified: VerifiedAttestation, warnings: list[str]) -> str:
+def _text(verified: VerifiedAttestation) -> str:
     document = verified.document
     rows = [
-        ("root", f"{verified.root.name}, SHA-256 {verified.root.sha256.hex()}"),
+        ("root", verified.root.name),
+        ("SHA-256", verified.root.sha256.hex()),
         ("module", document.module_id),
-        ("signed at", document.signed_at.isoformat(timespec="milliseconds")),
-        ("verified at", verified.verified_at.isoformat(timespec="milliseconds")),
+        ("signed at", time(document.signed_at)),
+        ("verified at", time(verified.verified_at)),
         *((f"PCR{index}", value.hex()) for index, value in enumerate(verified.measurements)),
         ("policy", verified.policy),
     ]
     heading = "verified" if verified.how == "live" else "verified (replay)"
-    lines = [heading, *(f"  {name:<12} {value}" for name, value in rows)]
-    return "\n".join([*lines, *warnings])
+    return "\n".join([heading, *(f"  {name:<12} {value}" for name, value in rows)])

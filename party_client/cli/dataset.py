@@ -16,10 +16,9 @@ from rich.console import Console
 from party_client.cli.agreed import agreement_option, job_option, root_warning
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option, state_option
-from party_client.cli.present import emit, json_option, note, progress
+from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
-from protos.formats.limits import MIB
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -32,10 +31,7 @@ def group() -> None:
 
 def _reading_options(command: _Command) -> _Command:
     for option in (
-        click.option("--dataset", "dataset_id", required=True, metavar="ID", help="Which slot it fills."),
-        click.option(
-            "--delimiter", metavar="CHARACTER", help="Between the cells of a CSV file; default: a comma."
-        ),
+        click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not in the agreement."),
         click.option(
             "--null",
             "nulls",
@@ -43,7 +39,12 @@ def _reading_options(command: _Command) -> _Command:
             metavar="TEXT",
             help='Unquoted text that means "no value", once or more; default: the empty cell.',
         ),
-        click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not in the agreement."),
+        click.option(
+            "--delimiter", metavar="CHARACTER", help="Between the cells of a CSV file; default: a comma."
+        ),
+        click.option(
+            "--dataset", "dataset_id", required=True, metavar="ID", help="Which dataset of the agreement."
+        ),
     ):
         command = option(command)
     return command
@@ -68,7 +69,8 @@ def check(
 
     \b
     Example:
-      concordat dataset check flights.csv --agreement flights.agreement --dataset flights
+      concordat dataset check flights.csv --dataset flights \\
+          --agreement flights.agreement
     """
     from party_client.datasets import Reading, encode_chunks, open_source  # noqa: PLC0415 - pyarrow
     from party_client.datasets.columns import wire_schema  # noqa: PLC0415
@@ -90,10 +92,10 @@ def check(
     emit(
         as_json,
         value,
-        lambda out: out.print(
-            f"{file} is as agreed for {dataset.id}: {reading.rows} rows, "
-            f"{len(dataset.columns)} columns, {size_bytes / MIB:.1f} MiB to send",
-            soft_wrap=True,
+        lambda out: say(
+            out,
+            f"{file} is as agreed for {dataset.id}: {counted(reading.rows, 'row')}, "
+            f"{counted(len(dataset.columns), 'column')}, {size(size_bytes)} to send",
         ),
     )
 
@@ -136,8 +138,9 @@ def send(
 
     \b
     Example:
-      concordat dataset send flights.csv --agreement flights.agreement --dataset flights \\
-          --job 26fc3eef023ae66d --identity keys/airline.key
+      concordat dataset send flights.csv --dataset flights \\
+          --job 26fc3eef023ae66d --agreement flights.agreement \\
+          --identity keys/airline.key
     """
     from party_client.client import Client, UploadOptions  # noqa: PLC0415 - gRPC and pyarrow
 
@@ -171,18 +174,12 @@ def send(
     }
 
     def render(out: Console) -> None:
-        out.print(
-            f"verified   enclave {acceptance.enclave.keys.enclave_id.hex()}, release "
-            f"{acceptance.enclave.release_name}",
-            soft_wrap=True,
-        )
-        out.print(
-            f"accepted   {acceptance.dataset}: {manifest.rows} rows in {manifest.chunks} chunks",
-            soft_wrap=True,
-        )
-        out.print(f"manifest   {manifest.digest().hex()}", soft_wrap=True)
-        if warning:
-            out.print(warning, style="bold yellow", soft_wrap=True)
+        enclave = acceptance.enclave
+        say(out, f"verified   enclave {enclave.keys.enclave_id.hex()}, release {enclave.release_name}")
+        sent = f"{counted(manifest.rows, 'row')}, {size(manifest.plaintext_bytes)}"
+        say(out, f"accepted   {acceptance.dataset}: {sent} in {counted(manifest.chunks, 'chunk')}")
+        say(out, f"manifest   {manifest.digest().hex()}")
+        warn(out, warning)
 
     emit(as_json, value, render)
 

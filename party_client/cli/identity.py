@@ -36,7 +36,7 @@ def group() -> None:
 @passphrase_file_option
 @json_option
 def new(*, id: str, name: str | None, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Make a new identity: ID.key (keep it) and ID.pub (give it to the others).
+    """Make a new identity: ID.key (keep it) and ID.pub (give it away).
 
     ID is lower-case letters, digits and underscores, and stands in the agreement.
 
@@ -70,6 +70,10 @@ def show(*, file: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Show the public half of the identity in FILE (.pub or .key).
 
     Read the fingerprint to each other over the phone: a file that came by mail may have been exchanged.
+
+    \b
+    Example:
+      concordat identity show keys/airline.pub
     """
     if file.suffix == PRIVATE_SUFFIX:
         public = load_identity(file, passphrase_file).public

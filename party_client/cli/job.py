@@ -24,7 +24,7 @@ from party_client.cli.agreed import (
 )
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option
-from party_client.cli.present import emit, json_option, note, printable, table
+from party_client.cli.present import emit, json_option, note, printable, say, table, warn
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.limits import NONCE_BYTES
@@ -66,7 +66,12 @@ def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -
 @connection_options
 @json_option
 def show(*, job_id: str, connection: Connection, as_json: bool) -> None:
-    """Show what the coordinator says of JOB. Nothing of it is verified."""
+    """Show what the coordinator says of JOB. Nothing of it is verified.
+
+    \b
+    Example:
+      concordat job show 26fc3eef023ae66d --as airline
+    """
     from party_client.jobs import facts  # noqa: PLC0415 - gRPC
 
     with connect(connection) as coordinator:
@@ -78,7 +83,12 @@ def show(*, job_id: str, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def list_jobs(*, connection: Connection, as_json: bool) -> None:
-    """List the coordinator's jobs."""
+    """List the coordinator's jobs.
+
+    \b
+    Example:
+      concordat job list --as airline
+    """
     from party_client.jobs import facts  # noqa: PLC0415 - gRPC
 
     with connect(connection) as coordinator:
@@ -92,7 +102,12 @@ def list_jobs(*, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
-    """End JOB and its enclave: the keys and all data in it are gone with it."""
+    """End JOB and its enclave, with all keys and data in it.
+
+    \b
+    Example:
+      concordat job close 26fc3eef023ae66d --as operator
+    """
     from party_client.jobs import facts  # noqa: PLC0415 - gRPC
 
     with connect(connection) as coordinator:
@@ -106,11 +121,15 @@ def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json: bool) -> None:
-    """Challenge the enclave of JOB with a fresh nonce and verify its answer: code, agreement, keys.
+    """Challenge the enclave of JOB and verify its answer.
+
+    It has to prove, for a fresh nonce, which code it runs, to which agreement it is bound, and which keys are
+    its own.
 
     \b
     Example:
-      concordat job verify 26fc3eef023ae66d --agreement flights.agreement --as airline
+      concordat job verify 26fc3eef023ae66d --agreement flights.agreement \\
+          --as airline
     """
     nonce = secrets.token_bytes(NONCE_BYTES)
     with connect(connection) as coordinator:
@@ -124,8 +143,12 @@ def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json
         releases=agreement.releases,
         now=datetime.now(UTC),
     )
-    lines = "\n".join(enclave_lines(enclave))
-    emit(as_json, enclave_facts(enclave), lambda out: out.print(printable(lines), soft_wrap=True))
+
+    def render(out: Console) -> None:
+        say(out, "\n".join(enclave_lines(enclave)))
+        warn(out, root_warning(enclave.attestation.root))
+
+    emit(as_json, enclave_facts(enclave), render)
 
 
 @group.command()
@@ -146,17 +169,20 @@ def run(
     connection: Connection,
     as_json: bool,
 ) -> None:
-    """Verify the enclave, ask it to run QUERY, and wait until the result is released. Prints the run's id.
+    """Ask the enclave to run QUERY, and wait for the release.
+
+    The enclave is verified first. Prints the run's id.
 
     \b
     Example:
-      concordat job run delay_by_wind --job 26fc3eef023ae66d --agreement flights.agreement \\
-          --identity keys/analyst.key --param min_year=1990
+      concordat job run delay_by_wind --job 26fc3eef023ae66d \\
+          --agreement flights.agreement --identity keys/analyst.key \\
+          --param min_year=1990
     """
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
-    from party_client.runs import parse_parameters, require_query  # noqa: PLC0415
+    from party_client.runs import parse_parameters, require_runnable  # noqa: PLC0415
 
-    parameters = parse_parameters(require_query(agreement, query_id), list(texts))
+    parameters = parse_parameters(require_runnable(agreement, query_id, identity.id), list(texts))
     with connect(connection, identity_id=identity.id) as coordinator:
         client = Client(coordinator, identity, roots=connection.trusted_roots())
         enclave = client.verify(job_id, agreement)
@@ -175,6 +201,6 @@ def _render(job: Any, out: Console) -> None:
         f"runs on    {job['launcher']}",
         f"agreement  {job['agreement']}",
     ]
-    out.print(printable("\n".join(lines)), soft_wrap=True)
     for slot in job["datasets"]:
-        out.print(printable(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}"))
+        lines.append(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}")
+    say(out, "\n".join(lines))

@@ -2,7 +2,8 @@
 
 Text goes through rich without markup, so that no text can pretend to be formatting, and with control
 characters shown as what they are, because names and errors may come from other organisations. Colours and
-progress appear at a terminal only (and never with NO_COLOR). Nothing here sees a row of anybody's data.
+progress appear at a terminal only (and never with NO_COLOR), and only there lines are broken to fit:
+elsewhere a sentence is one line. Nothing here sees a row of anybody's data.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from rich import filesize
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,6 +35,8 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL: Final = 110
+_LABEL: Final = re.compile(r"\s*(?:[-\d]+\s+|\S+(?: \S+)*\s{2,})?")
+"""What a line begins with: spaces, and a dash, a number, or a name with at least two spaces after it."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -49,17 +55,58 @@ def printable(text: str) -> str:
     )
 
 
+def say(out: Console, text: str, *, style: str = "", lead: str = "", lead_style: str = "") -> None:
+    """Prints `lead` and `text`; at a terminal, lines are broken between words, below what they begin with."""
+    shown = printable(lead + text)
+    if out.is_terminal:
+        shown = "\n".join(_fitted(line, out.width) for line in shown.split("\n"))
+    made = Text(shown, style=style)
+    made.stylize(lead_style, 0, len(lead))
+    out.print(made, soft_wrap=True)
+
+
+def _fitted(line: str, width: int) -> str:
+    label = _LABEL.match(line)
+    hanging = label.end() if label and label.end() <= width // 2 else len(line) - len(line.lstrip())
+    if len(line[hanging:].split()) <= 2:  # such as a name and a digest, which stays whole to be copied
+        return line
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 row`, `3,000 rows`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """`96 bytes`, `1.7 kB`, in powers of ten, as progress shows it."""
+    return filesize.decimal(size_bytes)
+
+
 def show_error(message: str, hint: str | None) -> None:
     """Two lines on standard error: what went wrong, and what to do next."""
     out = console(stderr=True)
-    out.print(Text.assemble(("error: ", "bold red"), printable(message)), soft_wrap=True)
+    say(out, message, lead="error: ", lead_style="bold red")
     if hint:
-        out.print(Text.assemble(("hint: ", "bold cyan"), printable(hint)), soft_wrap=True)
+        say(out, hint, lead="hint: ", lead_style="bold cyan")
 
 
 def note(text: str) -> None:
     """One line on standard error that is not part of the answer."""
-    console(stderr=True).print(printable(text), soft_wrap=True)
+    say(console(stderr=True), text)
+
+
+def warn(out: Console, warning: str | None) -> None:
+    """What nobody must overlook, if there is any."""
+    if warning:
+        say(out, warning, style="bold yellow")
 
 
 def json_option(command: _Command) -> _Command:
@@ -75,11 +122,14 @@ def emit(as_json: bool, value: Any, render: Callable[[Console], None]) -> None:
         render(console())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
-    """A table without frames that still reads well in a file or a mail. Cells are plain text."""
-    made = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Collection[str] = ()) -> Table:
+    """A table without frames that still reads well in a file or a mail. Cells are plain text.
+
+    Cells of the columns named in `whole` are never broken.
+    """
+    made = Table(box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column, header_style="dim", overflow="fold")
+        made.add_column(column, header_style="dim", overflow="fold", no_wrap=column in whole)
     for row in rows:
         made.add_row(*(Text(printable(cell)) for cell in row))
     return made

@@ -5,7 +5,6 @@ Reads a file from anybody. Exit status: 0 verified, 1 refused, 2 wrong usage.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from party_client.agreements import load_agreement
 from party_client.cli.agreed import held_back, root_warning
 from party_client.cli.connection import roots_option, trusted_roots
-from party_client.cli.present import emit, json_option, printable
+from party_client.cli.present import counted, emit, json_option, say, time, warn
 from party_client.identity import fingerprint
 from party_client.receipts import RootFrom, VerifiedReceipt, verify_receipt
 from protos.formats.limits import RECEIPT_MAX_BYTES
@@ -33,14 +32,16 @@ def group() -> None:
     "agreement_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The receipt must be about this agreement.",
+    help="The agreement that it must be about (.agreement).",
 )
 @roots_option
 @json_option
 def verify(
     *, file: BinaryIO, agreement_file: Path | None, root_files: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Verify the receipt in FILE ("-" for standard input): who agreed on what, and which code released it.
+    """Verify the receipt in FILE ("-" for standard input).
+
+    Shows who agreed on what, and which code released which result.
 
     A root of trust that is neither AWS's nor given with --root counts only if all parties named it in the
     agreement, and the output says so.
@@ -108,17 +109,16 @@ def _facts(verified: VerifiedReceipt) -> dict[str, Any]:
 def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
     claims, agreement, attestation = verified.claims, verified.agreement, verified.attestation
     document = attestation.document
-    text = io.StringIO()
 
     def step(number: int, what: str, *details: str) -> None:
-        print(f"{number}  {what}", *(f"     {detail}" for detail in details), sep="\n", file=text)
+        say(out, "\n".join([f"{number}  {what}", *(f"     {detail}" for detail in details)]))
 
     step(1, "the file is a receipt, in the one encoding there is")
     match = "the one that you gave" if compared else "compare its digest with yours, or give --agreement"
     step(2, f"agreement {agreement.id}: {agreement.title}", claims.agreement_digest.hex(), match)
     step(
         3,
-        f"signed by all {len(agreement.parties)} parties",
+        "signed by all its parties",
         *(f"{party.id:<16} {fingerprint(party)}" for party in agreement.parties),
     )
     chosen = ", ".join(f"{name} = {value!r}" for name, value in sorted(claims.parameters.items()))
@@ -131,17 +131,17 @@ def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
             for used in claims.datasets
         ),
         *(held_back(item) for item in claims.suppressed),
-        f"result {claims.result_digest.hex()[:16]}…, release {claims.sequence} of this enclave, "
-        f"{claims.runs_left} runs of this query left",
+        f"result {claims.result_digest.hex()[:16]}…, number {claims.sequence} of this enclave; "
+        f"{counted(claims.runs_left, 'run')} of this query left",
     )
     step(
         5,
-        f"attested by release {verified.release_name!r} on {document.signed_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"attested by release {verified.release_name!r} on {time(document.signed_at)}",
         f"module {document.module_id}, enclave {claims.enclave_id.hex()}",
         *(f"PCR{index} {document.require_pcr(index).hex()}" for index in (0, 1, 2)),
-        f"under {verified.root_from.value}: {attestation.root.name}",
+        f"under {verified.root_from.value}"
+        + (f": {attestation.root.name}" if verified.root_from is RootFrom.CALLER else ""),
     )
-    out.print(printable(text.getvalue().rstrip()), soft_wrap=True)
-    out.print("verified", style="bold green")
+    say(out, "verified", style="bold green")
     for warning in _warnings(verified):
-        out.print(printable(warning), style="bold yellow", soft_wrap=True)
+        warn(out, warning)

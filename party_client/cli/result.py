@@ -11,7 +11,7 @@ from party_client import files
 from party_client.cli.agreed import agreement_option, held_back, job_option, root_warning
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option
-from party_client.cli.present import emit, json_option, note, printable, table
+from party_client.cli.present import counted, emit, json_option, note, say, table
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError
@@ -57,12 +57,13 @@ def get(
     connection: Connection,
     as_json: bool,
 ) -> None:
-    """Fetch the result of RUN for your identity, verify its receipt, and open it.
+    """Fetch the result of RUN, verify its receipt, and open it.
 
     \b
     Example:
-      concordat result get b4e02980cac411cfa208326b13a65d40 --job 26fc3eef023ae66d \\
-          --agreement flights.agreement --identity keys/analyst.key -o delays.csv --receipt delays.receipt
+      concordat result get b4e02980cac411cfa208326b13a65d40 \\
+          --job 26fc3eef023ae66d --agreement flights.agreement \\
+          --identity keys/analyst.key -o delays.csv --receipt delays.receipt
     """
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
     from party_client.results import Result, require_format  # noqa: PLC0415
@@ -98,8 +99,13 @@ def get(
             shown = result.frame.head(_SHOWN_ROWS)
             rows = [[str(cell) for cell in row] for row in shown.itertuples(index=False)]
             out.print(table(list(shown.columns), rows))
+        else:
+            shape = f"{counted(result.table.num_rows, 'row')} of {', '.join(result.table.column_names)}"
+            say(out, f"{output}  {shape}")
+        if receipt_file is not None:
+            say(out, f"{receipt_file}  the receipt, which anybody can verify")
         for suppression in result.suppressed:
-            note(printable(held_back(suppression)))
+            note(held_back(suppression))
         note(f"receipt verified: query {claims.query} under agreement {claims.agreement_digest.hex()[:16]}…")
         if warning:
             note(warning)

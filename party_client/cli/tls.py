@@ -20,11 +20,18 @@ def group() -> None:
 @group.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--host", "hosts", multiple=True, help="Another host name or IP address of the coordinator.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Another name or IP address of the coordinator; once for each.",
+)
 @json_option
 def dev(*, folder: Path, names: tuple[str, ...], hosts: tuple[str, ...], as_json: bool) -> None:
-    """Make a certificate and a key in DIR for each NAME: the ids of parties, analysts and operators.
+    """Make a certificate and a key in DIR for each NAME.
 
+    Names are the ids of parties, analysts and operators.
     The first time, DIR also gets an authority that vouches for them and the certificate of the server, called
     `coordinator`. Later names are added under the same authority. Nothing is overwritten.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
@@ -21,6 +22,7 @@ from party_client.datasets.stable_file import Fingerprint, StableFile, fingerpri
 from protos.formats.limits import MIB
 from protos.formats.schema import Column, Dataset
 
+_QUOTE: Final = b'"'
 BLOCK_BYTES: Final = MIB
 """What is parsed at once; bounds memory, and with it the longest row."""
 
@@ -147,8 +149,9 @@ class _QuoteCounter:
         self._quotes = 0
 
     def count(self, block: bytes) -> None:
-        if b'"' in block:  # much faster than counting where there is nothing to count
-            self._quotes += block.count(b'"')
+        if _QUOTE in block:  # faster than counting where there is nothing to count
+            # `bytes.count` looks for one after the other, which takes as long as parsing when there are many.
+            self._quotes += int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == ord(_QUOTE)))
 
     def require_closed(self, path: Path) -> None:
         if self._quotes % 2:

@@ -1,8 +1,9 @@
 """Reads a source from start to end as the agreement wants it: conforming batches, or the first bad rows.
 
 A `Reading` is one pass. It yields record batches with exactly the agreed columns and wire types; after the
-first bad row it yields nothing more, looks for some further ones and raises. Limits on rows and the
-uniqueness of keys are part of it. The enclave checks all of this again; here the owner gets row numbers.
+first bad row it yields nothing more, looks for some further ones and raises. Limits on rows are part of it,
+and the uniqueness of keys unless it is left out. The enclave checks all of this again; here the owner gets
+row numbers.
 """
 
 from __future__ import annotations
@@ -27,18 +28,21 @@ from protos.formats.schema import Dataset
 
 
 class Reading:
-    """One pass over `source` as `dataset`. Iterate once; `rows` counts what has been yielded."""
+    """One pass over `source` as `dataset`. Iterate once; `rows` counts what has been yielded.
 
-    def __init__(self, source: Source, dataset: Dataset) -> None:
+    Without `uniqueness` a key that stands twice is left for the enclave to refuse, which says less about it.
+    """
+
+    def __init__(self, source: Source, dataset: Dataset, *, uniqueness: bool = True) -> None:
         self.source: Final = source
         self.dataset: Final = dataset
+        self._keys = KeysSeen(dataset.unique) if dataset.unique and uniqueness else None
         self.rows = 0
         self._schema = wire_schema(dataset)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Conforming batches. Raises `DatasetError`; see `errors` for the kinds."""
         problems: list[RowProblem] = []
-        keys = KeysSeen(self.dataset.unique) if self.dataset.unique else None
         for batch in self.source.batches(self.dataset):
             if batch.num_rows == 0:
                 continue
@@ -50,8 +54,8 @@ class Reading:
             if problems:
                 continue
             conforming = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-            if keys is not None:
-                keys.add(conforming)
+            if self._keys is not None:
+                self._keys.add(conforming)
             yield conforming
         if problems:
             raise RowsError(self.source.name, problems)
@@ -59,8 +63,8 @@ class Reading:
             raise SourceFileError(
                 f"{self.source.name}: there are column names and no rows", hint="export the data again"
             )
-        if keys is not None:
-            require_unique(keys, self.source, self.dataset)
+        if self._keys is not None:
+            require_unique(self._keys, self.source, self.dataset)
 
     def _conform(self, batch: pa.RecordBatch, problems: list[RowProblem]) -> list[pa.Array[Any]]:
         arrays = []

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Aggregate, Case, ColumnRef, Expression, columns_of
 from protos.plan.plan import Output, Threshold, Usage
-from protos.plan.sources import Source, unit_of
+from protos.plan.sources import Source, first_equal, unit_of
 
 _DOINGS = {
     "avg": "averaged",
@@ -57,22 +57,12 @@ def thresholds_of(sources: tuple[Source, ...]) -> tuple[Threshold, ...]:
             owner=source.dataset.owner,
             dataset=source.dataset.id,
             unit=unit_of(source),
-            counted=_first_equal(unit_of(source), sources),
+            counted=first_equal(unit_of(source), sources),
             own_units=source.dataset.threshold,
             required_units=required,
         )
         for source in sources
     )
-
-
-def _first_equal(unit: ColumnRef, sources: tuple[Source, ...]) -> ColumnRef:
-    """The earliest column that inner joins make equal to `unit`, so that people joined by id count once."""
-    for source in reversed(sources):
-        if source.join is not None and not source.join.is_left:
-            for earlier, new in source.join.equalities:
-                if (new.source, new.column) == (unit.source, unit.column):
-                    return _first_equal(earlier, sources)
-    return unit
 
 
 def _mentions(

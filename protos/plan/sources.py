@@ -96,6 +96,19 @@ def unit_of(source: Source) -> ColumnRef:
     return _reference(source, source.dataset.privacy_unit, None)
 
 
+def first_equal(column: ColumnRef, sources: tuple[Source, ...]) -> ColumnRef:
+    """The earliest column that inner joins make equal to `column` in every row, or `column` itself.
+
+    So people joined by id are counted once, however the text calls them.
+    """
+    for source in reversed(sources):
+        if source.join is not None and not source.join.is_left:
+            for earlier, new in source.join.equalities:
+                if (new.source, new.column) == (column.source, column.column):
+                    return first_equal(earlier, sources)
+    return column
+
+
 def name_in(identifier: exp.Identifier) -> str:
     """The name an identifier stands for: unquoted names are lower case, as all of the agreement's are."""
     name = str(identifier.this)

@@ -1,7 +1,7 @@
 """How the treacheries look to people as they happen, and to programs afterwards.
 
-A treachery is three columns: what the coordinator did, who refused it, and the very sentence that the person
-at the client sees. Text goes through rich without markup: some of it was chosen by the coordinator.
+A treachery is what the coordinator did, who refused it, and the very sentence that the person at the client
+sees. Text goes through rich without markup: some of it was chosen by the coordinator.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.text import Text
 
 from party_client.cli.present import printable
@@ -19,10 +19,9 @@ from scenarios.hostile.play import Attempt
 
 NAME: Final = "hostile-coordinator"
 QUESTION: Final = "What can a coordinator do that cheats, one treachery at a time?"
-_DEED_WIDTH: Final = 34
 _NOTICE: Final = "The enclaves run on this computer, and whoever owns it can look inside."
 _RELEASED: Final = "the released table is exactly the one computed in clear"
-_REFUSER_WIDTH: Final = 18
+_INDENT: Final = 4
 
 
 def tell(attempts: Iterable[Attempt], out: Console) -> list[Attempt]:
@@ -69,14 +68,11 @@ def facts(attempts: Sequence[Attempt]) -> dict[str, Any]:
     }
 
 
-def _shown(attempt: Attempt) -> Table:
-    row = Table.grid(padding=(0, 2))
-    row.add_column(width=_DEED_WIDTH)
-    row.add_column(width=_REFUSER_WIDTH)
-    row.add_column(overflow="fold")
+def _shown(attempt: Attempt) -> Group:
     style = "green" if attempt.as_expected else "bold red"
-    row.add_row(_deed(attempt), Text(_refuser(attempt), style=style), _sentence(attempt))
-    return row
+    refused = Text.assemble("refused by ", (_refuser(attempt), style))
+    answer = _sentence(attempt) if attempt.error is None else Text("\n").join([refused, _sentence(attempt)])
+    return Group(_deed(attempt), Padding(answer, (0, 0, 0, _INDENT)))
 
 
 def _heading(attempt: Attempt) -> str:
@@ -84,14 +80,12 @@ def _heading(attempt: Attempt) -> str:
 
 
 def _refuser(attempt: Attempt) -> str:
-    if attempt.refuser is None:
-        return "nobody"
-    return f"{attempt.mischief.victim}'s client" if attempt.refuser is Refuser.CLIENT else "the enclave"
+    return "the enclave" if attempt.refuser is Refuser.ENCLAVE else f"the {attempt.mischief.victim}'s client"
 
 
 def _deed(attempt: Attempt) -> Text:
     rows = ", ".join(map(str, attempt.mischief.attacks))
-    return Text.assemble(attempt.mischief.deed, (f"\nrow {rows}" if rows else "", "dim"))
+    return Text.assemble(attempt.mischief.deed, (f"  (row {rows})" if rows else "", "dim"))
 
 
 def _sentence(attempt: Attempt) -> Text:

@@ -81,7 +81,7 @@ class HostileService(CoordinatorServicer):
                 enclave.bind(self.mischief.binding(self._at, pinned))
             except EnclaveRefusedError as error:
                 self._at.refusal = error.refusal
-                job.failure = f"{error.message}; {error.hint}"
+                job.failure = error.message
             return _job_message(job)
 
     def GetJob(self, request: messages.GetJobRequest, context: grpc.ServicerContext) -> messages.Job:

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 
 from protos.formats.errors import ConcordatError
-from scenarios.machine.cli import default_source, default_state
-from scenarios.machine.documents import ModuleId
-from scenarios.machine.machine import MachineOptions, run_until_ended
+
+try:
+    from scenarios.machine.cli import default_source, default_state
+    from scenarios.machine.documents import ModuleId
+    from scenarios.machine.machine import MachineOptions, run_until_ended
+except ModuleNotFoundError as missing:  # whoever installed a coordinator alone has no machine for it
+    sys.exit(f"error: a simulated machine needs {missing.name}: pip install 'concordat[scenarios]'")
 
 _FAILED = 1
 

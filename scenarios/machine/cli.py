@@ -31,8 +31,8 @@ _state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     default=default_state,
-    show_default="$CONCORDAT_HOME/simulator",
-    help="Folder of the simulator's root and images.",
+    metavar="DIR",
+    help="Folder of the simulator's root and images; default: $CONCORDAT_HOME/simulator.",
 )
 
 
@@ -47,14 +47,19 @@ def group() -> None:
     "--source",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=default_source,
-    show_default="the installed packages",
-    help="Folder that holds enclave_compute and protos.",
+    metavar="DIR",
+    help="Folder that holds enclave_compute and protos; default: the installed ones.",
 )
 @click.option("--name", default=_RELEASE_NAME, show_default=True, help="What to call the release.")
 @click.option("--json", "form", flag_value="json", help="As JSON, with the path of the root.")
 @click.option("--toml", "form", flag_value="toml", help="As a [[releases]] entry for an agreement.")
 def measure_command(state: Path, source: Path, name: str, form: str | None) -> None:
-    """Show the release that the enclave's files here amount to."""
+    """Show the release that the enclave's files here amount to.
+
+    \b
+    Example:
+      concordat simulator measure --toml > release.toml
+    """
     release = release_of(state, source, name)
     if form == "json":
         shown = {**release, "root_pem": str(root_path(state)), "simulated": True}
@@ -70,11 +75,22 @@ def measure_command(state: Path, source: Path, name: str, form: str | None) -> N
 @group.command("root")
 @_state_option
 @click.option("--pem", is_flag=True, help="The certificate itself instead of its path.")
-def root_command(state: Path, pem: bool) -> None:
-    """Show where the simulator's root certificate is; made on first use."""
-    load_or_create_root(state)
-    path = root_path(state)
-    click.echo(path.read_text() if pem else str(path), nl=not pem)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with its SHA-256.")
+def root_command(state: Path, pem: bool, as_json: bool) -> None:
+    """Show where the simulator's root certificate is.
+
+    It is made on first use.
+
+    \b
+    Example:
+      concordat simulator root --pem > simulated-root.pem
+    """
+    root, path = load_or_create_root(state), root_path(state)
+    if as_json:
+        shown = {"root_pem": str(path), "sha256": fingerprint(root.certificate).hex(), "simulated": True}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        click.echo(path.read_text() if pem else str(path), nl=not pem)
 
 
 def release_of(state: Path, source: Path, name: str) -> dict[str, str]:

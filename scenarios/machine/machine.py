@@ -249,10 +249,11 @@ def _remove_dead(path: Path) -> None:
 
 def _relay_console(console: IO[bytes]) -> None:
     """Reads to the end whether or not anybody reads ours, so that the enclave never waits for it."""
-    while part := os.read(console.fileno(), _CONSOLE_BYTES):
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.buffer.write(part)
-            sys.stderr.buffer.flush()
+    with console:
+        while part := os.read(console.fileno(), _CONSOLE_BYTES):
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.buffer.write(part)
+                sys.stderr.buffer.flush()
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ BEGUN: Final = "begun"
 SENT: Final = "sent"
 ACKNOWLEDGED: Final = "acknowledged"
 ASKED: Final = "asked"
+RELEASED: Final = "released"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Diary:
             if entry.what in (BEGUN, ACKNOWLEDGED):
                 found = entry.number
         return found
+
+    def has(self, what: str) -> bool:
+        """Whether there is such an entry."""
+        return any(entry.what == what for entry in self.entries())
 
 
 def faults(entries: list[Entry]) -> list[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from party_client.agreements import load_agreement
 from party_client.attestation import TrustedRoots
@@ -19,7 +21,10 @@ from party_client.identity import Identity
 from party_client.transport import CallRefusedError, ChunkCall, Coordinator
 from protos.formats.errors import ConcordatError
 from protos.v1 import concordat_pb2 as wire
-from tests.chaos.diary import ACKNOWLEDGED, ASKED, BEGUN, SENT, Diary
+from tests.chaos.diary import ACKNOWLEDGED, ASKED, BEGUN, RELEASED, SENT, Diary
+
+LINE_S: Final = 0.01
+"""Pause before each chunk, as on a slow line: acknowledgements then come a few at a time."""
 
 
 class WatchedCall(ChunkCall):
@@ -61,6 +66,7 @@ class WatchedCoordinator(Coordinator):
 
     def _noting(self, chunks: Iterator[wire.Chunk], upload_id: bytes) -> Iterator[wire.Chunk]:
         for chunk in chunks:
+            time.sleep(LINE_S)
             self.diary.note(SENT, upload_id, chunk.number)
             yield chunk
 
@@ -90,6 +96,7 @@ def _act(asked: argparse.Namespace) -> dict[str, object]:
             acceptance = client.upload(asked.job, agreement, asked.dataset, asked.file)
             return {"chunks": acceptance.manifest.chunks, "resumed_at": acceptance.resumed_at}
         run_id = client.run(asked.job, agreement, asked.query, {}, run_id=bytes.fromhex(asked.run))
+        coordinator.diary.note(RELEASED, run_id)
         return {"run": run_id.hex()}
 
 

@@ -21,7 +21,7 @@ from protos.formats.limits import RESULT_MAX_BYTES
 from scenarios.comparison import require_same
 from tests.chaos import work
 from tests.chaos.acting import Actor
-from tests.chaos.diary import ASKED, faults, resumptions
+from tests.chaos.diary import ASKED, RELEASED, faults, resumptions
 from tests.chaos.leftovers import leftovers
 from tests.chaos.plan import Round, Stage, Victim
 from tests.chaos.premises import Premises, until
@@ -208,15 +208,16 @@ class Play:
         """The id of a released run; None if the enclave was lost before it was released."""
         run_id = secrets.token_bytes(16)
         asking = self._act(_ASKER, "run", job_id, "--query", work.QUERY, "--run", run_id.hex())
-        until(lambda: asking.has_ended or _has_asked(asking), "the analyst asks for a run")
+        until(lambda: asking.has_ended or asking.diary.has(ASKED), "the analyst asks for a run")
         began_s = time.monotonic()
         one = self._due(Stage.RUN)
         if one:
             time.sleep(one.fraction * self.pace.run_s)
             self._strike(one, f"{one.fraction:.0%} of a run after it was asked for", asking)
-        said = {_ASKER: asking.finish()}
-        if not one:
+        else:
+            until(lambda: asking.has_ended or asking.diary.has(RELEASED), "the run is released")
             self.pace = replace(self.pace, run_s=time.monotonic() - began_s)
+        said = {_ASKER: asking.finish()}
         if one and one.loses_the_enclave:
             self._require_over(job_id, {"lost"})
             if "error" in said[_ASKER]:
@@ -292,10 +293,6 @@ class Play:
     def _act(self, who: str, act: str, job_id: str, *words: str | Path) -> Actor:
         self._actors.append(Actor(self._premises, who, act, job_id, *words))
         return self._actors[-1]
-
-
-def _has_asked(actor: Actor) -> bool:
-    return any(entry.what == ASKED for entry in actor.diary.entries())
 
 
 def _killed(pids: list[int]) -> bool:

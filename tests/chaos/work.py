@@ -19,6 +19,8 @@ QUERY: Final = "totals"
 MAX_RUNS: Final = 3
 THRESHOLD: Final = 20
 ROWS: Final = 40_000
+"""Visits. There are `_PURCHASES_PER_VISIT` times as many purchases, so that a run takes a moment."""
+_PURCHASES_PER_VISIT: Final = 10
 _NOTE_CHARACTERS: Final = 600
 """What makes a visit large, so that there are chunks to be interrupted between."""
 _SQL: Final = """
@@ -71,8 +73,9 @@ def write_files(folders: dict[str, Path]) -> tuple[dict[str, Path], pd.DataFrame
     letters = random.integers(ord("a"), ord("z") + 1, (ROWS, _NOTE_CHARACTERS), dtype=np.uint8)
     note = [row.tobytes().decode() for row in letters]
     visits = pd.DataFrame({"person": person, "segment": segment, "note": note})
+    count = ROWS * _PURCHASES_PER_VISIT
     purchases = pd.DataFrame(
-        {"person": random.integers(0, 2 * ROWS, ROWS), "amount": random.integers(0, 10_000, ROWS)}
+        {"person": random.integers(0, 2 * ROWS, count), "amount": random.integers(0, 10_000, count)}
     )
     files = {VISITS: folders["publisher"] / "visits.csv", PURCHASES: folders["advertiser"] / "purchases.csv"}
     visits.to_csv(files[VISITS], index=False)

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +86,10 @@ class Said:
     peak_bytes: int = 0
     """Largest resident size, of a command in a process of its own."""
 
+    def without_log(self) -> Said:
+        """As a server leaves it: lines of its log come before the error."""
+        return replace(self, err=self.err[self.err.find("error: ") :])
+
     def require_done(self) -> str:
         """It worked; what it printed."""
         assert self.status == 0, self.err
@@ -139,9 +143,9 @@ class Shell:
         """`concordat job close`."""
         self("analyst", "job", "close", job, "--as", "analyst").require_done()
 
-    def journals(self, who: str) -> list[Path]:
-        """Uploads that this person may continue."""
-        return sorted((self.premises.roles[who].home / ".concordat" / "uploads").glob("*"))
+    def journals(self, job: str) -> list[Path]:
+        """Uploads to a job that somebody may continue."""
+        return sorted(self.premises.folder.glob(f"*/.concordat/uploads/{job}.*"))
 
 
 def send_words(premises: Premises, job: str, dataset: str, file: Path) -> tuple[str | Path, ...]:

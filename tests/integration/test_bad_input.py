@@ -101,7 +101,7 @@ def test_a_bad_file_is_refused_and_a_good_one_taken_afterwards(
     path, slot = tmp_path / "people.csv", f"people_{number:02}"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     shell.send(job, slot, path).require_refused(error, hint)
-    assert shell.journals("owner") == []
+    assert shell.journals(job) == []
     path.write_text(GOOD)
     assert "accepted" in shell.send(job, slot, path).require_done()
 
@@ -133,7 +133,7 @@ def test_a_file_that_grows_while_it_is_sent_is_refused(shell: Shell, job: str, t
     sent.set()
     writer.join()
     said.require_refused("the file was (changed|written to) or replaced", "wait until|starts a new upload")
-    assert shell.journals("owner") == []
+    assert shell.journals(job) == []
     assert "accepted" in shell.send(job, "people_21", path).require_done()
 
 

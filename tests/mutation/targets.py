@@ -13,8 +13,7 @@ _ENCLAVE: Final = "tests/unit/enclave_compute/test"
 _FORMATS: Final = "tests/unit/protos_formats/test_formats"
 _ATTESTATION: Final = "tests/unit/party_client/test_attestation"
 _VECTORS: Final = "tests/conformance/test_formats_vectors.py"
-_BYTES: Final = (f"{_ADVERSARIAL}_formats.py", _VECTORS)
-_BOTH_WAYS: Final = "tests/property/test_formats_properties.py"
+_BYTES: Final = (f"{_FORMATS}_bounds.py", f"{_ADVERSARIAL}_formats.py", _VECTORS)
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,20 @@ TARGETS: Final = (
     _format("approvals", f"{_ADVERSARIAL}_enclave_agreement.py", *_BYTES),
     Target(
         "enclave_compute/disclosure.py",
-        (f"{_ENCLAVE}_disclosure.py", f"{_ADVERSARIAL}_disclosure.py"),
+        (f"{_ENCLAVE}_disclosure.py", f"{_ENCLAVE}_disclosure_sizes.py", f"{_ADVERSARIAL}_disclosure.py"),
     ),
     _enclave("ledger", f"{_ADVERSARIAL}_enclave_runs.py"),
-    _enclave("calls"),
+    _enclave("calls", f"{_ENCLAVE}_enclave_life.py", f"{_ADVERSARIAL}_enclave_runs.py"),
     _enclave("phases"),
     _enclave("life", f"{_ENCLAVE}_enclave_slot.py", f"{_ENCLAVE}_enclave_binding.py"),
     _enclave("clock"),
-    Target("enclave_compute/ipc_bounds.py", _ENGINE),
+    Target("enclave_compute/ipc_bounds.py", ("tests/unit/enclave_compute/test_ipc_bounds.py", *_ENGINE)),
     Target("enclave_compute/columnar.py", _ENGINE),
     Target("enclave_compute/engine.py", _ENGINE),
     _format("cose", *_BYTES),
-    _format("canonical", *_BYTES, _BOTH_WAYS),
+    _format("canonical", *_BYTES),
     _format("binding", *_BYTES),
-    Target("protos/formats/result.py", (f"{_FORMATS}_runs.py", *_BYTES, _BOTH_WAYS)),
+    Target("protos/formats/result.py", (f"{_FORMATS}_runs.py", *_BYTES)),
     Target("protos/formats/run_request.py", (f"{_FORMATS}_runs.py", *_BYTES)),
     Target("protos/formats/receipt.py", (f"{_FORMATS}_runs.py", *_BYTES)),
     _format("frames", *_BYTES),

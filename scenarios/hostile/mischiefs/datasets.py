@@ -154,7 +154,7 @@ class AcceptanceForged(Mischief):
     name = "acceptance-forged"
     deed = "delivers nothing and signs the acceptance itself"
     attacks = (11,)
-    code = "signature/invalid"
+    code = "upload/not-accepted"
 
     def acceptance(self, at: Holdings, job: Job, upload: SealedUpload) -> bytes:
         """What the enclave would say, but for the key."""
@@ -176,7 +176,7 @@ class AcceptanceOfAnEarlierJob(Mischief):
     name = "acceptance-of-an-earlier-job"
     deed = "delivers nothing and hands out the acceptance of an earlier job"
     attacks = (11, 13)
-    code = "signature/invalid"
+    code = "upload/not-accepted"
 
     def acceptance(self, at: Holdings, job: Job, upload: SealedUpload) -> bytes:  # noqa: ARG002 - throws it away
         """What the earlier enclave said of the earlier upload."""

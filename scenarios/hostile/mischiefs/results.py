@@ -55,7 +55,7 @@ class ReceiptAltered(Mischief):
     deed = "alters the receipt: nothing was held back, it now says"
     attacks = (42,)
     step = Step.RECEIVE
-    code = "attestation/binding-mismatch"
+    code = "receipt/not-attested"
 
     def delivery(self, at: Holdings, job: Job, run_id: bytes, receiver: str) -> Delivery:
         """Well-formed claims, which nobody attested."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from enclave_compute import __main__ as program
-from protos.formats.frames import Frame, read_frame_untrusted
+from protos.formats.frames import Frame
+from tests import world
 
 # The process ends right after `main`, and its sockets with it: nobody closes them.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -35,9 +36,7 @@ def test_it_serves_one_life_on_the_sockets_it_is_given(
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
             for op in ("status", "close"):
-                connection.sendall(Frame({"op": op, "id": 1}).prefix())
-                answer = read_frame_untrusted(lambda n_bytes: connection.recv(n_bytes, socket.MSG_WAITALL))
-                phases.append(answer.header["phase"])
+                phases.append(world.asking(connection)(Frame({"op": op, "id": 1})).header["phase"])
 
     phases: list[str] = []
     parent = threading.Thread(target=ask_and_close)

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from io import RawIOBase
 
 import pytest
 
@@ -18,7 +17,7 @@ from protos.formats.calls import Op
 from protos.formats.frames import Frame, read_frame_untrusted
 from protos.formats.limits import KIB
 from tests.enclave_fixtures import Connect
-from tests.world import Enclave
+from tests.world import Enclave, asking
 
 WAIT_S = 10
 
@@ -27,21 +26,8 @@ def send(connection: socket.socket, frame: Frame) -> None:
     connection.sendall(frame.prefix() + frame.body)
 
 
-def receive(connection: socket.socket) -> Frame:
-    with connection.makefile("rb", buffering=0) as stream:
-        return read_frame_untrusted(lambda n_bytes: read_whole(stream, n_bytes))
-
-
-def read_whole(stream: RawIOBase, n_bytes: int) -> bytes:
-    whole = b""
-    while len(whole) < n_bytes and (part := stream.read(n_bytes - len(whole))):
-        whole += part
-    return whole
-
-
 def ask(connection: socket.socket, op: str) -> Frame:
-    send(connection, Frame({"op": op, "id": 1}))
-    return receive(connection)
+    return asking(connection)(Frame({"op": op, "id": 1}))
 
 
 # --- the end ----------------------------------------------------------------------------------------------
@@ -143,7 +129,8 @@ def test_on_vsock_only_the_parent_is_let_in(enclave: Enclave, peer: object, is_s
 def test_requests_may_be_sent_ahead_and_are_answered_in_order(parent: Connect) -> None:
     with parent() as connection:
         connection.sendall(b"".join(Frame({"op": "status", "id": number}).prefix() for number in range(50)))
-        assert [receive(connection).header["id"] for _ in range(50)] == list(range(50))
+        stream = connection.makefile("rb")
+        assert [read_frame_untrusted(stream.read).header["id"] for _ in range(50)] == list(range(50))
 
 
 def test_a_large_answer_comes_whole(
@@ -159,11 +146,7 @@ def test_a_large_request_comes_whole(parent: Connect, monkeypatch: pytest.Monkey
     body = os.urandom(300 * KIB)
     monkeypatch.setattr(server_module, "answer_untrusted", lambda _, request: Frame({"id": 1}, request.body))
     with parent() as connection:
-        frame = Frame({"op": "chunk", "id": 1}, body)
-        sender = threading.Thread(target=send, args=(connection, frame))
-        sender.start()
-        assert receive(connection).body == body
-        sender.join(WAIT_S)
+        assert asking(connection)(Frame({"op": "chunk", "id": 1}, body)).body == body
 
 
 def test_who_goes_in_the_middle_of_a_frame_harms_nobody(parent: Connect) -> None:

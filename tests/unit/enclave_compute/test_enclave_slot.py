@@ -120,7 +120,7 @@ def test_a_slot_whose_upload_has_just_ended_knows_no_upload(enclave: Enclave, ag
         engine=engine,
     )
     for late in (lambda: slot.chunk(bytes(17), number=0, last=True), lambda: slot.finish(b"manifest")):
-        with pytest.raises(RefusedError, match="^unknown: "):
+        with pytest.raises(RefusedError, match="unknown: "):
             late()
 
 

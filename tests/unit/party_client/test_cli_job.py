@@ -111,7 +111,7 @@ def test_the_whole_story(stack: Stack, concordat: Command, job: str) -> None:
 
     status, out, _ = concordat("receipt", "verify", receipt, *stack.trust)
     assert status == 0
-    assert "signed by all 2 parties" in out
+    assert "signed by all its parties" in out
     assert "a root that you trust" in out
     assert "SIMULATED" in out
 
@@ -204,7 +204,7 @@ def test_a_run_that_the_enclave_refuses_says_why(stack: Stack, concordat: Comman
     status, _, err = concordat("job", "run", "totals", "--param", "least=0", *with_job(stack, job, "analyst"))
     assert status == 1
     assert "not-ready" in err
-    assert "hint: a dataset that the query needs" in err
+    assert "hint: wait until every dataset of the query is complete" in err
 
 
 def test_check_tells_bad_rows_and_sends_nothing(stack: Stack, concordat: Command) -> None:

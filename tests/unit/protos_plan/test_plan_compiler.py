@@ -9,6 +9,7 @@ import pytest
 from protos.formats import limits
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
+from protos.plan.sql import aggregate_statement
 from tests.engine_world import (
     FLIGHTS,
     FROM,
@@ -262,3 +263,11 @@ def test_unique_side_that_an_earlier_join_multiplied_does_not_count() -> None:
     plan_of(f"SELECT COUNT(*) AS n {joins}", datasets=datasets)
     with pytest.raises(QueryRefusedError, match="the join with orders can match several rows"):
         plan_of(f"SELECT COUNT(*) AS n {joins} JOIN orders o ON p.id = o.id", datasets=datasets)
+
+
+def test_distinct_values_of_columns_that_a_join_makes_equal_are_counted_once() -> None:
+    distinct = "SELECT COUNT(DISTINCT w.slot) AS slots FROM flights AS f"
+    inner = aggregate_statement(plan_of(f"{distinct} JOIN weather AS w ON f.slot = w.slot"))
+    assert 'COUNT(DISTINCT "f"."slot") AS "slots"' in inner
+    left = aggregate_statement(plan_of(f"{distinct} LEFT JOIN weather AS w ON f.slot = w.slot"))
+    assert 'COUNT(DISTINCT "w"."slot") AS "slots"' in left

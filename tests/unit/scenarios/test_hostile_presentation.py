@@ -13,11 +13,12 @@ from protos.formats.errors import ConcordatError, SealError, SignatureError
 from scenarios.hostile import command
 from scenarios.hostile.command import TreacheryError, play_hostile
 from scenarios.hostile.mischief import Mischief
-from scenarios.hostile.mischiefs.datasets import AcceptanceForged, ChunkDropped
+from scenarios.hostile.mischiefs.agreements import SignatureNobodyGave
+from scenarios.hostile.mischiefs.datasets import ChunkDropped
 from scenarios.hostile.play import HONEST, Attempt
 
-FORGED, DROPPED = AcceptanceForged(), ChunkDropped()
-REFUSED = Attempt(FORGED, SignatureError("not the enclave's", hint="tell the others"))
+FORGED, DROPPED = SignatureNobodyGave(), ChunkDropped()
+REFUSED = Attempt(FORGED, SignatureError("not the advertiser's", hint="tell the others"))
 
 
 class PlayedBefore:
@@ -45,7 +46,13 @@ def test_what_is_refused_is_shown_with_its_sentence(
     by_enclave = Attempt(DROPPED, SealError("the coordinator says: out-of-order"), "out-of-order")
     show(monkeypatch, Attempt(HONEST, None), REFUSED, by_enclave)
     shown = capsys.readouterr().out
-    for text in ("SIMULATED", "publisher's client", "not the enclave's", "tell the others", "the enclave  "):
+    for text in (
+        "SIMULATED",
+        "publisher's client",
+        "not the advertiser's",
+        "tell the others",
+        "refused by the enclave",
+    ):
         assert text in shown
     assert "2 of 2 treacheries were refused" in shown
 

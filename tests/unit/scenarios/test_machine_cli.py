@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from scenarios.machine.__main__ import main
 from scenarios.machine.cli import default_state, group
 from scenarios.machine.measure import measure
 from scenarios.machine.pki import fingerprint
+from scenarios.role import PACKAGES
 
 
 @pytest.fixture
@@ -61,6 +64,9 @@ def test_json_and_text_say_the_same(source: Path, tmp_path: Path) -> None:
 def test_the_root_is_made_on_first_use_and_shown(tmp_path: Path) -> None:
     path = Path(run("root", "--state", tmp_path / "state").strip())
     assert run("root", "--state", tmp_path / "state", "--pem") == path.read_text()
+    said = json.loads(run("root", "--state", tmp_path / "state", "--json"))
+    sha256 = fingerprint(x509.load_pem_x509_certificate(path.read_bytes())).hex()
+    assert said == {"root_pem": str(path), "sha256": sha256, "simulated": True}
     assert "SIMULATED" in x509.load_pem_x509_certificate(path.read_bytes()).subject.rfc4514_string()
 
 
@@ -76,3 +82,17 @@ def test_an_enclave_id_is_16_hex_digits(text: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["run", "--socket", "x", "--enclave-id", text])
     assert "16 lower-case hex digits" in capsys.readouterr().err
+
+
+def test_a_machine_whose_packages_are_not_installed_says_so() -> None:
+    without = (
+        "import runpy, sys; sys.modules['cryptography'] = None; "
+        "runpy.run_module('scenarios.machine', run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False, cwd=PACKAGES
+    )
+    assert ended.returncode == 1
+    assert (
+        ended.stderr == "error: a simulated machine needs cryptography: pip install 'concordat[scenarios]'\n"
+    )
