@@ -108,8 +108,7 @@ def test_an_agreement_that_is_not_in_force_fails_the_job(running: Running) -> No
     running.launcher.behaviour.refuse_bind = "not-in-force"
     job = calls.start_job(running.stub)
     assert job.state == messages.JOB_STATE_FAILED
-    assert "not-in-force" in job.detail
-    assert "every party" in job.detail
+    assert job.detail == "the enclave refused: not-in-force"
     with refused(StatusCode.FAILED_PRECONDITION, "coordinator/job-not-running"):
         running.stub.Attest(messages.AttestRequest(job_id=job.job_id, nonce=b"n" * 32))
 
