@@ -122,13 +122,27 @@ def test_a_body_longer_than_the_chunk_is_refused(schema: Message, batch: Message
 
 
 def test_a_body_of_less_than_nothing_is_refused(schema: Message, batch: Message) -> None:
-    batch.put("<q", batch.field(batch.root, 3), -8)
+    # So much less that the next message would be this one, for ever.
+    batch.put("<q", batch.field(batch.header, 0), 0)
+    batch.put("<q", batch.first_buffer + 8, 0)
+    batch.body = b""
+    batch.put("<q", batch.field(batch.root, 3), -len(batch.encode()))
     refuse(joined(schema, batch))
 
 
 def test_messages_begin_with_the_marker(schema: Message, batch: Message) -> None:
-    # As streams were written before Arrow 0.15: a length without the marker.
-    refuse(joined(schema, batch).replace(b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))
+    refuse(b"\xff\xff\xff\xfe" + joined(schema, batch)[4:])
+
+
+def test_metadata_is_read_to_its_last_byte(schema: Message, batch: Message) -> None:
+    # A vtable may stand after its table: here it is the last thing there is.
+    vtable = batch.vtable(batch.root)
+    length = batch.number("<H", vtable)
+    batch.put("<i", batch.root, batch.root - len(batch.metadata))
+    batch.metadata += batch.metadata[vtable : vtable + length]
+    assert require_bounded_untrusted(joined(schema, batch)).rows == TABLE.num_rows
+    batch.metadata = batch.metadata[:-1]
+    refuse(joined(schema, batch))
 
 
 def test_nothing_is_found_by_counting_from_the_end(schema: Message, batch: Message) -> None:
