@@ -41,7 +41,7 @@ _LOCKS: Final = (
     "SET max_temp_directory_size = '0KB'",
     "SET disabled_filesystems = 'LocalFileSystem'",
     "SET preserve_insertion_order = false",
-    # Every statement counts distinct units. In one aggregate that costs a quarter less than as joins of several.
+    # Every statement counts distinct units: in one aggregate a quarter cheaper than as joins of several.
     "SET disabled_optimizers = 'distinct_aggregate_rewrite'",
     "SET default_collation = ''",
     "SET TimeZone = 'UTC'",

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 RUN_WAIT_S: Final = 3600.0
-_POLL_FIRST_S, _POLL_MOST_S = 0.05, 1.0
+_POLL_LEAST_S, _POLL_MOST_S = 0.02, 1.0
+_POLL_SHARE: Final = 1 / 16
+"""Of the time waited so far: the pause before the next question, so that no run is seen much too late."""
 _SEALED_RESULT_MAX_BYTES: Final = RESULT_MAX_BYTES + 64 * KIB
 
 
@@ -274,12 +276,13 @@ class Client:
 
     def wait(self, job_id: str, run_id: bytes, *, at_most_s: float = RUN_WAIT_S) -> None:
         """Returns when the run is released. Raises `RunError` when it was refused, lost or takes too long."""
-        pause_s, waited_s = _POLL_FIRST_S, 0.0
+        waited_s = 0.0
         while (run := self.coordinator.get_run(job_id, run_id)).state == wire.RUN_STATE_RUNNING:
             if waited_s >= at_most_s:
                 raise RunPendingError(run_id, waited_s)
+            pause_s = min(max(_POLL_LEAST_S, waited_s * _POLL_SHARE), _POLL_MOST_S)
             time.sleep(pause_s)
-            waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, _POLL_MOST_S)
+            waited_s += pause_s
         if run.state == wire.RUN_STATE_REFUSED:
             raise RunRefusedError(run.refusal)
         if run.state != wire.RUN_STATE_RELEASED:

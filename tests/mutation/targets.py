@@ -66,7 +66,12 @@ TARGETS: Final = (
     _enclave("ledger", f"{_ADVERSARIAL}_enclave_runs.py"),
     _enclave("calls", f"{_ENCLAVE}_enclave_life.py", f"{_ADVERSARIAL}_enclave_runs.py"),
     _enclave("phases"),
-    _enclave("life", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_enclave_runs.py"),
+    _enclave(
+        "life",
+        f"{_ENCLAVE}_enclave_slot.py",
+        f"{_ADVERSARIAL}_enclave_agreement.py",
+        f"{_ADVERSARIAL}_enclave_runs.py",
+    ),
     _enclave("clock"),
     Target("enclave_compute/ipc_bounds.py", ("tests/unit/enclave_compute/test_ipc_bounds.py", *_ENGINE)),
     Target("enclave_compute/columnar.py", _ENGINE),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -33,6 +34,7 @@ _SLOW_TO_IMPORT: Final = (
 _OURS: Final = ("coordinator", "enclave_compute", "party_client", "protos", "scenarios")
 _OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _POLL_S: Final = 0.02
+_MEMORY_BYTES: Final = 8 * 2**30
 
 
 class Verdict(StrEnum):
@@ -84,6 +86,7 @@ def rewritten(path: Path, source: str) -> Iterator[None]:
 
 def _test_here(tests: tuple[str, ...], *, is_silent: bool) -> int:
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))  # a mutant may know no bounds
     if is_silent:
         silence = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
