@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.engine_world import body_of
 from tests.fuzz import fuzz_chunk, fuzz_query_text
 
 QUERIES = fuzz_query_text.QUERIES
@@ -40,6 +41,8 @@ def test_seed_chunk(chunk: bytes) -> None:
 def test_damaged_chunk(chunk: bytes, changes: list[tuple[int, bytes]]) -> None:
     damaged = bytearray(chunk)
     for position, data in changes:
-        start = position % len(damaged)
-        damaged[start : start + len(data)] = data
+        body = body_of(chunk)
+        start = body[position % len(body)]
+        stop = min(start + len(data), body.stop)
+        damaged[start:stop] = data[: stop - start]
     fuzz_chunk.one_input(bytes(damaged))
