@@ -10,6 +10,7 @@ Copies the repository to a temporary folder and works there. Ends with a table a
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import random
 import shutil
@@ -95,7 +96,10 @@ def _score(target: Target, limit: int) -> Score:
         drawn = sorted(random.Random(target.module).sample(found, limit), key=lambda one: one.line)
     score = Score(target.module, len(found))
     begun_s = time.monotonic()
-    if trial.judge(target.tests, limit_s=600, is_silent=False) is not Verdict.SURVIVED:
+    # Written as the mutants are, but without a change: what the tests notice is then the change.
+    with trial.rewritten(path, ast.unparse(ast.parse(path.read_text()))):
+        verdict = trial.judge(target.tests, limit_s=600, is_silent=False)
+    if verdict is not Verdict.SURVIVED:
         raise SystemExit(f"error: the tests of {target.module} fail without any mutant")
     limit_s = max(_LEAST_LIMIT_S, _LONGER * (time.monotonic() - begun_s))
     for mutant in drawn:
