@@ -62,7 +62,6 @@ chunks. Decoded bytes, which are not in the engine's own memory limit; the chunk
 class _Table:
     dataset: Dataset
     connection: duckdb.DuckDBPyConnection
-    insert: str
     waiting: list[Chunk] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,22 +80,22 @@ class Engine:
     def create(self, dataset: Dataset) -> None:
         """Make room for `dataset`, which must not be there."""
         columns = ", ".join(map(_column_definition, dataset.columns))
-        values = ", ".join(map(insert_expression, dataset.columns))
         connection = self._connection.cursor()
         with _refusing():
             connection.execute(f"CREATE TABLE {quoted(dataset.id)} ({columns})")
-        insert = f"INSERT INTO {quoted(dataset.id)} SELECT {values} FROM {_CHUNK}"  # noqa: S608
-        self._tables[dataset.id] = _Table(dataset, connection, insert)
+        self._tables[dataset.id] = _Table(dataset, connection)
 
-    def append_untrusted(self, dataset_id: str, chunk: bytes) -> int:
+    def append_untrusted(self, dataset_id: str, chunk: bytes, *, compression: str = "none") -> int:
         """Take a chunk; how many rows it has. Raises `RefusedError`.
 
         Its form is checked at once, its values together with those of other chunks, by `finish` at the
         latest. After a refusal drop the dataset: the values may have been those of an earlier chunk.
         """
         table = self._tables[dataset_id]
-        decoded = decode_chunk_untrusted(table.dataset, chunk)
+        decoded = decode_chunk_untrusted(table.dataset, chunk, compression=compression)
         with table.lock:
+            if table.waiting and table.waiting[0].dictionaries != decoded.dictionaries:
+                _insert_waiting(table)
             table.waiting.append(decoded)
             waiting_bytes = sum(waiting.held_bytes for waiting in table.waiting)
             share_bytes = _WAITING_BYTES // len(self._tables)
@@ -182,9 +181,17 @@ def _insert_waiting(table: _Table) -> None:
     with _refusing(Refusal.SCHEMA_MISMATCH):
         table.connection.register(_CHUNK, chunks)
         try:
-            table.connection.execute(table.insert)
+            table.connection.execute(_insert_statement(table.dataset, chunks))
         finally:
             table.connection.unregister(_CHUNK)
+
+
+def _insert_statement(dataset: Dataset, chunks: Chunk) -> str:
+    values = ", ".join(
+        insert_expression(column, has_dictionary=column.name in chunks.dictionaries)
+        for column in dataset.columns
+    )
+    return f"INSERT INTO {quoted(dataset.id)} SELECT {values} FROM {_CHUNK}"  # noqa: S608
 
 
 def _require_unique(table: _Table, rows: int) -> None:

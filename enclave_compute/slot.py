@@ -162,7 +162,9 @@ class Slot:
             self._restart()
             raise RefusedError(Refusal.OVER_LIMIT, "more bytes than the agreement allows")
         with self._restarting_on_error():
-            upload.rows += self._engine.append_untrusted(self._dataset.id, plaintext)
+            upload.rows += self._engine.append_untrusted(
+                self._dataset.id, plaintext, compression=upload.header.context.compression
+            )
         if upload.rows > self._dataset.max_rows:
             self._restart()
             raise RefusedError(Refusal.OVER_LIMIT, "more rows than the agreement allows")

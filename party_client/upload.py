@@ -18,7 +18,6 @@ from typing import Final
 
 from party_client.attestation import VerifiedEnclave
 from party_client.datasets import Chunk, DatasetError, Reading, Source, encode_chunks
-from party_client.datasets.columns import wire_schema
 from party_client.identity import Identity
 from party_client.sealing import DatasetSealer, begin_sealing
 from party_client.transport import CallRefusedError, Coordinator, UnavailableError
@@ -209,10 +208,9 @@ class Upload:
         reading = Reading(self.source, self.dataset, uniqueness=False)
         return encode_chunks(
             reading,
-            wire_schema(self.dataset),
+            self.dataset,
             compression=journal.upload.header.context.compression,
             source=self.source,
-            max_bytes=self.dataset.max_bytes,
         )
 
     def _begin(self, journal: Journal) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +17,7 @@ from protos.formats.participants import Release as CodeRelease
 from protos.formats.query import Parameter, ParameterValue, Query
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan, compile_query
+from tests.chunk_tables import arrow_type, chunk
 
 MEMORY_MIB = 512
 
@@ -111,36 +111,12 @@ def with_column(dataset: Dataset, changed: Column) -> Dataset:
     return replace(dataset, columns=columns)
 
 
-_ARROW: Mapping[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "date": pa.date32(),
-    "float64": pa.float64(),
-    "hex128": pa.binary(16),
-    "int64": pa.int64(),
-    "text": pa.string(),
-    "timestamp": pa.timestamp("us"),
-}
-
-
-def arrow_type(kind: Column) -> pa.DataType:
-    return pa.decimal128(*kind.decimal) if kind.decimal else _ARROW[kind.type]
-
-
 def table(dataset: Dataset, rows: Iterable[Sequence[Any]]) -> pa.Table:
     """Rows of Python values, in the order of the columns, as the Arrow table that is sent."""
     schema = pa.schema([(item.name, arrow_type(item)) for item in dataset.columns])
     columns = list(zip(*rows, strict=True)) or [()] * len(dataset.columns)
     arrays = [pa.array(values, kind.type) for values, kind in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def chunk(rows: pa.Table, *, compression: Literal["lz4", "zstd"] | None = None) -> bytes:
-    """One chunk's plaintext: an Arrow IPC stream."""
-    written = io.BytesIO()
-    options = pa.ipc.IpcWriteOptions(compression=compression)
-    with pa.ipc.new_stream(written, rows.schema, options=options) as writer:
-        writer.write_table(rows)
-    return written.getvalue()
 
 
 def load(engine: Engine, dataset: Dataset, rows: pa.Table, *, chunk_rows: int = 10_000) -> None:
@@ -171,16 +147,6 @@ def rows_of(released: Released) -> list[tuple[Any, ...]]:
     """The released rows as Python values, in their order."""
     read = pa.ipc.open_stream(released.table_ipc).read_all()
     return list(zip(*(read.column(index).to_pylist() for index in range(read.num_columns)), strict=True))
-
-
-def body_of(data: bytes) -> range:
-    """Where the column buffers of a chunk with one batch are.
-
-    Tests that damage a chunk at random do it here: nanoarrow 0.9 can crash on damaged *metadata*, see row 38
-    of the threat model.
-    """
-    batch = 8 + int.from_bytes(data[4:8], "little")
-    return range(batch + 8 + int.from_bytes(data[batch + 4 : batch + 8], "little"), len(data) - 8)
 
 
 def slot(number: int) -> bytes:

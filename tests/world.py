@@ -40,6 +40,7 @@ from scenarios.machine.documents import DocumentSigner, ModuleId
 from scenarios.machine.nsm import SimulatedNsm, serve
 from scenarios.machine.pcrs import PcrBank
 from scenarios.machine.pki import load_or_create_root
+from tests.chunk_tables import chunk
 
 VALID_FROM_S = 1_600_000_000
 VALID_UNTIL_S = 4_000_000_000
@@ -184,8 +185,8 @@ class Parent:
         """Send a whole upload; the signed acceptance."""
         names = {"dataset": upload.header.context.dataset, "upload": upload.upload_id}
         self.call(Op.BEGIN, upload.signed_header, **names)
-        for number, chunk in enumerate(upload.chunks):
-            self.chunk(upload, number, chunk)
+        for number, sealed_chunk in enumerate(upload.chunks):
+            self.chunk(upload, number, sealed_chunk)
         return self.call(Op.FINISH, upload.signed_manifest, upload=upload.upload_id).body
 
     def chunk(self, upload: SealedUpload, number: int, chunk: bytes, *, last: bool | None = None) -> int:
@@ -253,8 +254,7 @@ def seal(
     header = sealed.SealedHeader(context, wrapped)
     sealer = sealed.ChunkSealer(key, header.digest())
     chunks = [
-        sealer.seal(ipc_stream(batch), last=number == len(batches) - 1)
-        for number, batch in enumerate(batches)
+        sealer.seal(chunk(batch), last=number == len(batches) - 1) for number, batch in enumerate(batches)
     ]
     manifest = sealed.Manifest(
         header_digest=header.digest(),
@@ -270,14 +270,6 @@ def seal(
         cose.sign(manifest.encode(), typ=sealed.MANIFEST_LABEL, key=owner.signing_key),
         manifest,
     )
-
-
-def ipc_stream(table: pa.Table) -> bytes:
-    """`table` as one Arrow IPC stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
 
 
 def run_request(

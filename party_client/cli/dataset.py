@@ -73,7 +73,6 @@ def check(
           --agreement flights.agreement
     """
     from party_client.datasets import Reading, encode_chunks, open_source  # noqa: PLC0415 - pyarrow
-    from party_client.datasets.columns import wire_schema  # noqa: PLC0415
     from party_client.runs import require_dataset  # noqa: PLC0415
 
     dataset = require_dataset(agreement, dataset_id)
@@ -82,9 +81,7 @@ def check(
     chunks = size_bytes = 0
     with progress(f"reading {file.name}", total_bytes=source.size_bytes, as_json=as_json) as advance:
         position_bytes = 0
-        for chunk in encode_chunks(
-            reading, wire_schema(dataset), compression="none", source=source, max_bytes=dataset.max_bytes
-        ):
+        for chunk in encode_chunks(reading, dataset, compression="none", source=source):
             chunks, size_bytes = chunks + 1, size_bytes + len(chunk.plaintext)
             advance(chunk.position_bytes - position_bytes)
             position_bytes = chunk.position_bytes

@@ -32,10 +32,14 @@ _EXPECTED: Final = {
 
 
 def wire_type(column: Column) -> pa.DataType:
-    """The Arrow type of `column` inside sealed chunks (`protos.formats.schema.WIRE_TYPES`)."""
+    """The Arrow type of `column` (`protos.formats.schema.WIRE_TYPES`)."""
     if column.decimal is not None:
         return pa.decimal128(*column.decimal)
     return _PLAIN[column.type]
+
+
+DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
+"""The other type that a text column may come in: how a source reads texts that repeat, if it can."""
 
 
 def wire_schema(dataset: Dataset) -> pa.Schema:

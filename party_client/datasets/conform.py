@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from party_client.datasets import hexadecimal
 from party_client.datasets.buffers import text_bounds
-from party_client.datasets.columns import HEX_BYTES, HEX_DIGITS, expected, wire_type
+from party_client.datasets.columns import DICTIONARY, HEX_BYTES, HEX_DIGITS, expected, wire_type
 from party_client.datasets.errors import PROBLEMS_MAX, ColumnsError
 from protos.formats.limits import CELL_MAX_BYTES
 from protos.formats.schema import Column
@@ -41,7 +41,7 @@ def conform(column: Column, values: pa.Array[Any]) -> tuple[pa.Array[Any], list[
 
     With findings the returned array is meaningless. Raises `ColumnsError` when the type as such does not fit.
     """
-    values = _without_wrapping(values)
+    values = _without_wrapping(column, values)
     convert = _conversion(column, values.type)
     try:
         converted, findings = convert(column, values)
@@ -68,16 +68,23 @@ def failing_positions(convert: Callable[[pa.Array[Any]], object], values: pa.Arr
                 pending += [(start + half, count - half), (start, half)]
 
 
-def _without_wrapping(values: Any) -> pa.Array[Any]:
-    """`values` without an extension type (such as uuid) or a dictionary around the values themselves."""
+def _without_wrapping(column: Column, values: Any) -> pa.Array[Any]:
+    """`values` without an extension type (such as uuid) or a dictionary around the values themselves.
+
+    Texts keep their dictionary: that is how they travel.
+    """
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.storage
-    plain: pa.Array[Any] = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-    return plain
+    if not pa.types.is_dictionary(values.type):
+        return cast("pa.Array[Any]", values)
+    if column.kind == "text" and _is_text(values.type.value_type) and not values.dictionary.null_count:
+        texts = values.dictionary.cast(pa.string())
+        return cast("pa.Array[Any]", pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), texts))
+    return cast("pa.Array[Any]", values.dictionary_decode())
 
 
 def _conversion(column: Column, given: pa.DataType) -> _Conversion:
-    if given == wire_type(column):
+    if given in (wire_type(column), DICTIONARY):
         return _as_it_is
     if pa.types.is_null(given) or _castable(column.kind, given):
         return _cast
@@ -155,11 +162,20 @@ def _rule_findings(column: Column, values: pa.Array[Any]) -> list[Finding]:
         if pc.all(finite).as_py() is False:
             findings += _where(pc.invert(finite), expected(column))
     if column.kind == "text":
-        lengths = np.diff(text_bounds(values))
+        lengths = _text_lengths(values)
         if len(lengths) and int(lengths.max()) > CELL_MAX_BYTES:
             too_long = np.flatnonzero(lengths > CELL_MAX_BYTES)
             findings.append(Finding(too_long, f"at most {CELL_MAX_BYTES} bytes in one cell"))
     return findings
+
+
+def _text_lengths(values: Any) -> npt.NDArray[np.int32]:
+    """In bytes, of each row; under a null anything."""
+    has_dictionary = pa.types.is_dictionary(values.type)
+    lengths: npt.NDArray[np.int32] = np.diff(text_bounds(values.dictionary if has_dictionary else values))
+    if has_dictionary and len(lengths) and int(lengths.max()) > CELL_MAX_BYTES:
+        lengths = lengths[np.asarray(values.indices.fill_null(0))]
+    return lengths
 
 
 def _where(mask: Any, what: str) -> list[Finding]:

@@ -15,15 +15,16 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from party_client.datasets.columns import HEX_DIGITS, wire_type
+from party_client.datasets.columns import DICTIONARY, HEX_DIGITS, wire_type
 from party_client.datasets.errors import SourceFileError
+from party_client.datasets.packing import repeats
 from party_client.datasets.sources import CsvSettings, require_columns
 from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint, require_text_file
 from protos.formats.limits import MIB
 from protos.formats.schema import Column, Dataset
 
 _QUOTE: Final = b'"'
-BLOCK_BYTES: Final = MIB
+BLOCK_BYTES: Final = 4 * MIB
 """What is parsed at once; bounds memory, and with it the longest row."""
 
 
@@ -54,11 +55,12 @@ class CsvSource:
         """See `Source`. Rows that cannot be read raise `RowsError`."""
         require_text_file(self.path)
         types = self._types(dataset)
+        dictionaries = {column.name: DICTIONARY for column in dataset.columns if repeats(column, dataset)}
         rows = 0
         quotes = _QuoteCounter()
         with StableFile(self.path, watch=quotes.count) as file:
             try:
-                for batch in open_reader(file, self.settings, types):
+                for batch in open_reader(file, self.settings, types | dictionaries):
                     self.position_bytes = file.tell()
                     yield batch
                     rows += batch.num_rows

@@ -15,10 +15,9 @@ import pyarrow as pa
 from party_client.datasets.columns import expected, wire_type
 from party_client.datasets.conform import failing_positions
 from party_client.datasets.errors import ColumnsError, RowProblem, RowsError
+from party_client.datasets.packing import batch_rows
 from party_client.datasets.sources import require_columns
 from protos.formats.schema import Column, Dataset
-
-SLICE_ROWS: Final = 65_536
 
 
 class FrameSource:
@@ -39,8 +38,9 @@ class FrameSource:
         """See `Source`."""
         names = [str(name) for name in self._frame.columns]
         require_columns(names, dataset, source=self.name, ignore_extra=self._ignore_extra)
-        for start in range(0, len(self._frame), SLICE_ROWS):
-            rows = self._frame.iloc[start : start + SLICE_ROWS]
+        slice_rows = batch_rows(dataset)
+        for start in range(0, len(self._frame), slice_rows):
+            rows = self._frame.iloc[start : start + slice_rows]
             arrays = [self._array(rows[column.name], column, start) for column in dataset.columns]
             yield pa.RecordBatch.from_arrays(arrays, names=[column.name for column in dataset.columns])
 

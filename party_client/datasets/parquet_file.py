@@ -10,11 +10,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from party_client.datasets.errors import SourceFileError
+from party_client.datasets.packing import batch_rows, repeats
 from party_client.datasets.sources import require_columns
 from party_client.datasets.stable_file import Fingerprint, StableFile, fingerprint
 from protos.formats.schema import Dataset
-
-BATCH_ROWS: Final = 65_536
 
 
 class ParquetSource:
@@ -42,14 +41,16 @@ class ParquetSource:
     def batches(self, dataset: Dataset) -> Iterator[pa.RecordBatch]:
         """See `Source`."""
         names = [column.name for column in dataset.columns]
+        # Most Parquet files hold repeated texts as dictionaries already: they are passed on as they are.
+        dictionaries = [column.name for column in dataset.columns if repeats(column, dataset)]
         self.position_bytes = 0
         with StableFile(self.path) as file:
             try:
-                opened = parquet.ParquetFile(file, pre_buffer=False)
+                opened = parquet.ParquetFile(file, pre_buffer=False, read_dictionary=dictionaries)
                 require_columns(
                     opened.schema_arrow.names, dataset, source=self.name, ignore_extra=self._ignore_extra
                 )
-                for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=names):
+                for batch in opened.iter_batches(batch_size=batch_rows(dataset), columns=names):
                     self.position_bytes = max(self.position_bytes, file.tell())
                     yield batch.select(names)
             except (pa.ArrowException, OSError) as error:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from party_client.datasets.columns import wire_schema
 from party_client.datasets.conform import conform
 from party_client.datasets.errors import (
     PROBLEMS_MAX,
@@ -38,7 +37,6 @@ class Reading:
         self.dataset: Final = dataset
         self._keys = KeysSeen(dataset.unique) if dataset.unique and uniqueness else None
         self.rows = 0
-        self._schema = wire_schema(dataset)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Conforming batches. Raises `DatasetError`; see `errors` for the kinds."""
@@ -53,7 +51,11 @@ class Reading:
                 break
             if problems:
                 continue
-            conforming = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+            fields = [
+                pa.field(column.name, array.type, nullable=column.nullable)
+                for column, array in zip(self.dataset.columns, arrays, strict=True)
+            ]
+            conforming = pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
             if self._keys is not None:
                 self._keys.add(conforming)
             yield conforming

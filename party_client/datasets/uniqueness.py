@@ -48,6 +48,8 @@ class KeysSeen:
         complete = np.ones(batch.num_rows, dtype=np.bool_)
         for name in self.columns:
             values = batch.column(name)
+            if pa.types.is_dictionary(values.type):
+                values = values.cast(pa.string())
             hashes = _mixed(hashes + _GOLDEN) ^ _words(values)
             if values.null_count:
                 complete &= valid(values)

@@ -33,8 +33,6 @@ CHUNK_PLAINTEXT_MAX_BYTES: Final = MIB
 AEAD_TAG_BYTES: Final = 16
 CHUNK_CIPHERTEXT_MAX_BYTES: Final = CHUNK_PLAINTEXT_MAX_BYTES + AEAD_TAG_BYTES
 CHUNKS_MAX: Final = 2**24
-# Of one chunk once it is decoded: zstd could make a megabyte into thirty gigabytes.
-CHUNK_DECODED_MAX_BYTES: Final = 64 * MIB
 CHUNK_MAX_ROWS: Final = 2**20
 SEALED_HEADER_MAX_BYTES: Final = 8 * KIB
 MANIFEST_MAX_BYTES: Final = 4 * KIB

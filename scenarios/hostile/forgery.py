@@ -13,7 +13,6 @@ import pandas as pd
 
 from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
 from party_client.datasets import Reading, encode_chunks, open_source
-from party_client.datasets.columns import wire_schema
 from party_client.identity import Identity
 from party_client.sealing import DatasetSealer, begin_sealing
 from protos.formats.limits import NONCE_BYTES
@@ -46,15 +45,7 @@ def sealed_dataset(
     upload = begin_sealing(enclave, dataset=dataset, identity=by, compression="none")
     sealer = DatasetSealer(enclave, upload, by)
     source = open_source(rows)
-    chunks = list(
-        encode_chunks(
-            Reading(source, dataset),
-            wire_schema(dataset),
-            compression="none",
-            source=source,
-            max_bytes=dataset.max_bytes,
-        )
-    )
+    chunks = list(encode_chunks(Reading(source, dataset), dataset, compression="none", source=source))
     parts = []
     for number, chunk in enumerate(chunks):
         last = number == len(chunks) - 1

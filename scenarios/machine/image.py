@@ -18,7 +18,7 @@ from scenarios.machine.errors import ImageError
 
 BOOT: Final = "boot"
 APP: Final = "app"
-DISTRIBUTIONS: Final = ("cbor2", "cffi", "cryptography", "duckdb", "nanoarrow", "sqlglot")
+DISTRIBUTIONS: Final = ("backports.zstd", "cbor2", "cffi", "cryptography", "duckdb", "nanoarrow", "sqlglot")
 """What the enclave imports, each with what it imports itself (cffi is cryptography's)."""
 _OWN_FOLDERS: Final = ("enclave_compute", "protos")
 _NOT_OWN: Final = frozenset({"protos/v1", "enclave_compute/image"})

@@ -16,6 +16,7 @@ from protos.formats.calls import Refusal
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
 from protos.plan.sql import aggregate_statement, support_column
+from tests import chunk_tables
 from tests import engine_world as world
 from tests.engine_world import MEMORY_MIB, column, plan_of, rows_of, run, with_column, with_threshold
 
@@ -156,7 +157,7 @@ def test_attack_23_what_goes_wrong_inside_says_nothing_about_values() -> None:
     engine = Engine(MEMORY_MIB, 1)
     engine.create(PATIENTS)
     secret = "4711"
-    chunk = world.chunk(world.table(PATIENTS, [(1, "x" * 70_000 + secret, 1, 1)]))
+    chunk = chunk_tables.chunk(world.table(PATIENTS, [(1, "x" * 70_000 + secret, 1, 1)]))
     engine.append_untrusted("patients", chunk)
     with pytest.raises(RefusedError) as caught:
         engine.finish("patients")

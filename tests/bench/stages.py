@@ -17,7 +17,6 @@ from enclave_compute import disclosure
 from enclave_compute.engine import Engine
 from party_client.agreements import load_agreement
 from party_client.datasets import Reading, encode_chunks, open_source
-from party_client.datasets.columns import wire_schema
 from protos.formats.schema import Dataset
 from protos.formats.sealed import ChunkOpener, ChunkSealer
 from protos.plan import compile_query
@@ -61,8 +60,7 @@ def main() -> None:
 def _seal(stages: Stages, dataset: Dataset, file: Path, sealer: ChunkSealer) -> list[bytes]:
     source = open_source(file)
     batches = stages.time("read and check", lambda: list(Reading(source, dataset)))
-    schema = wire_schema(dataset)
-    cut = encode_chunks(batches, schema, compression="none", source=source, max_bytes=dataset.max_bytes)
+    cut = encode_chunks(batches, dataset, compression="none", source=source)
     chunks = stages.time("encode", lambda: list(cut))
     last = len(chunks) - 1
     return stages.time(

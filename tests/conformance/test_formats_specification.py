@@ -11,8 +11,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from protos.formats import cose
 from protos.formats.canonical import digest, encode
+from protos.formats.columns import (
+    Buffers,
+    Texts,
+    Values,
+    encoded_bytes,
+    read_columns_untrusted,
+    write_columns,
+)
 from protos.formats.frames import Frame
 from protos.formats.identifiers import AGREEMENT_LABEL
+from protos.formats.schema import Column
 from protos.formats.sealed import ChunkSealer
 from tests.conformance.formats.readers import read_only_frame
 from tests.meta.repository import ROOT
@@ -31,7 +40,7 @@ EXAMPLES = {name: fields(block) for name, block in _EXAMPLE.findall(PAGE)}
 
 
 def test_every_block_of_hexadecimal_is_an_example() -> None:
-    assert EXAMPLES.keys() == {"digest", "signature", "chunk", "frame"}
+    assert EXAMPLES.keys() == {"digest", "signature", "chunk", "columns", "frame"}
     shown = sum(len(value) for example in EXAMPLES.values() for value in example.values())
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     digits = re.findall(r"(?:^|  )([0-9a-f]{2,})$", "\n".join(blocks), re.MULTILINE)
@@ -70,6 +79,26 @@ def test_chunk() -> None:
         example["nonce"], example["sealed"], example["associated data"]
     )
     assert opened == example["plaintext"]
+
+
+def test_columns() -> None:
+    example = EXAMPLES["columns"]
+    number = Column("n", "int64", nullable=False, uses=frozenset())
+    text = Column("t", "text", nullable=True, uses=frozenset())
+    parts = {name: memoryview(data) for name, data in example.items()}
+    buffers: list[Buffers] = [
+        Values(parts["values"]),
+        Texts(parts["bounds"], parts["text"], codes=parts["codes"], valid=parts["validity"]),
+    ]
+    assert read_columns_untrusted((number, text), example["plaintext"]) == (2, buffers)
+    written = bytearray(encoded_bytes((number, text), 2, buffers))
+    write_columns((number, text), 2, buffers, memoryview(written))
+    assert written == example["plaintext"]
+    aligned = b"".join(
+        part + bytes(-len(part) % 16)
+        for part in (example[name] for name in ("sizes", "values", "validity", "codes", "bounds"))
+    )
+    assert aligned + example["text"] == example["plaintext"]
 
 
 def test_frame() -> None:

@@ -30,9 +30,11 @@ from protos.formats.binding import receipt_user_data
 from protos.formats.canonical import encode
 from protos.formats.errors import ConcordatError
 from protos.formats.result import SealedResult, open_result
+from protos.formats.schema import Column
 from protos.formats.sealed import ChunkOpener, acceptance_payload
+from tests.chunk_tables import unpacked
 from tests.conformance.formats import samples
-from tests.conformance.formats.generate import VECTORS, vectors
+from tests.conformance.formats.generate import VECTORS, shown, vectors
 from tests.conformance.formats.notation import from_json
 from tests.conformance.formats.readers import READERS, read_cbor
 
@@ -132,6 +134,13 @@ def test_chunks_are_aes_gcm_in_their_places() -> None:
     assert opener.finished
     assert opener.tags_digest().hex() == tags.hexdigest() == upload["tags_digest"]
     assert samples.manifest().tags_digest == tags.digest()
+
+
+@pytest.mark.parametrize("entry", GOLDEN["columns"], ids=lambda entry: str(entry["type"]))
+def test_columns(entry: dict[str, Any]) -> None:
+    agreed = (Column("c", entry["type"], nullable=True, uses=frozenset()),)
+    read = unpacked(agreed, bytes.fromhex(entry["bytes"])).column(0).to_pylist()
+    assert list(map(shown, read)) == entry["values"]
 
 
 def test_frame() -> None:

@@ -9,19 +9,24 @@ import datetime as dt
 
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
-from tests.engine_world import WEATHER, chunk, slot, table
+from tests.chunk_tables import chunk
+from tests.engine_world import WEATHER, slot, table
 from tests.fuzz.runner import run
 
 ROWS = [(slot(n), n / 3, n, dt.date(2013, 1, 1 + n), n % 2 == 0, f"station {n}") for n in range(9)]
-CHUNKS = [chunk(table(WEATHER, ROWS), compression=compression) for compression in (None, "zstd", "lz4")]
+TABLE = table(WEATHER, ROWS)
+STATIONS = TABLE.set_column(5, "station", TABLE.column("station").combine_chunks().dictionary_encode())
+CHUNKS = [b"n" + chunk(TABLE), b"n" + chunk(STATIONS), b"z" + chunk(TABLE, compression="zstd")]
+"""The first byte says whether the rest is compressed, as the header of an upload does."""
 ENGINE = Engine(128, 1)
 
 
 def one_input(data: bytes) -> None:
     """Appends `data` and closes the dataset: all of it is there, or it is refused, at once or then."""
+    compression = "zstd" if data[:1] == b"z" else "none"
     ENGINE.create(WEATHER)
     try:
-        rows = ENGINE.append_untrusted(WEATHER.id, data)
+        rows = ENGINE.append_untrusted(WEATHER.id, data[1:], compression=compression)
         found = ENGINE.finish(WEATHER.id)
     except RefusedError:
         return

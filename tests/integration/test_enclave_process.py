@@ -60,7 +60,7 @@ FORBIDDEN = {
 OURS = {"enclave_compute", "protos"}
 DISTRIBUTED = {
     *("_cffi_backend", "_cython_3_2_9", "_duckdb", "_openssl", "cbor2", "cryptography", "cython_runtime"),
-    *("duckdb", "nanoarrow", "sqlglot"),
+    *("backports", "duckdb", "nanoarrow", "sqlglot"),
 }
 SYSTEM_LIBRARIES = {
     *("ld", "libbz2", "libc", "libcrypto", "libdl", "libffi", "libgcc_s", "liblzma", "libm", "libpthread"),

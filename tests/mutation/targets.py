@@ -51,7 +51,7 @@ def _attestation(name: str) -> Target:
     return Target(f"party_client/attestation/{name}.py", tests)
 
 
-_ENGINE: Final = (f"{_ENCLAVE}_engine.py", f"{_ENCLAVE}_disclosure.py")
+_ENGINE: Final = tuple(f"{_ENCLAVE}_{name}.py" for name in ("engine", "engine_damaged_chunks", "disclosure"))
 
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
@@ -73,9 +73,10 @@ TARGETS: Final = (
         f"{_ADVERSARIAL}_enclave_runs.py",
     ),
     _enclave("clock"),
-    Target("enclave_compute/ipc_bounds.py", ("tests/unit/enclave_compute/test_ipc_bounds.py", *_ENGINE)),
     Target("enclave_compute/columnar.py", _ENGINE),
+    Target("enclave_compute/compression.py", _ENGINE),
     Target("enclave_compute/engine.py", _ENGINE),
+    _format("columns", *_BYTES),
     _format("cose", *_BYTES),
     _format("canonical", *_BYTES),
     _format("binding", *_BYTES),

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from party_client.datasets import Reading, RowsError, encode_chunks, hexadecimal, open_source
-from party_client.datasets.columns import wire_schema
 from protos.formats.schema import Column, Dataset
+from tests.chunk_tables import unpacked
 
 TYPES = {"key": "int64", "name": "text", "amount": "decimal(10,3)", "digits": "hex128", "flag": "bool"}
 COLUMNS = tuple(Column(name, kind, nullable=name != "key", uses=frozenset()) for name, kind in TYPES.items())
@@ -52,12 +52,8 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 def arrived(source: Any) -> list[dict[str, Any]]:
     """What an enclave would read out of the chunks."""
-    chunks = encode_chunks(
-        Reading(source, DATASET), wire_schema(DATASET), compression="zstd", source=source, max_bytes=10**9
-    )
-    return [
-        row for chunk in chunks for row in pa.ipc.open_stream(bytes(chunk.plaintext)).read_all().to_pylist()
-    ]
+    chunks = encode_chunks(Reading(source, DATASET), DATASET, compression="none", source=source)
+    return [row for chunk in chunks for row in unpacked(DATASET.columns, bytes(chunk.plaintext)).to_pylist()]
 
 
 @given(st.lists(ROWS, min_size=1, max_size=30))

@@ -10,10 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from protos.formats import binding, cose, hpke, identifiers, query, receipt, result, schema, sealed
 from protos.formats.canonical import Value, decode_untrusted, digest, encode
 from protos.formats.errors import SealError
 from protos.formats.limits import MIB
+from tests.chunk_tables import chunk
 from tests.conformance.formats import refused, samples
 from tests.conformance.formats.notation import to_json
 
@@ -142,6 +145,25 @@ def chunks() -> dict[str, Any]:
     }
 
 
+def columns() -> list[dict[str, Any]]:
+    """Three rows of one nullable column `c` of every type, as the plaintext of a chunk."""
+    return [
+        {
+            "type": kind.partition(" ")[0],
+            "values": list(map(shown, values)),
+            "bytes": chunk(pa.table({"c": pa.array(values, layout)})).hex(),
+        }
+        for kind, (values, layout) in samples.COLUMNS.items()
+    ]
+
+
+def shown(value: object) -> str | None:
+    """A value of a column as the vectors write it: bytes in hexadecimal, all else as Python prints it."""
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
 def vectors() -> dict[str, Any]:
     """All of `vectors.json`."""
     frame = samples.frame()
@@ -155,6 +177,7 @@ def vectors() -> dict[str, Any]:
         "digests": digests(),
         "seals": seals(),
         "upload": chunks(),
+        "columns": columns(),
         "frame": {
             "header": to_json(frame.header),
             "body": frame.body.hex(),

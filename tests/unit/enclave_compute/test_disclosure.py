@@ -22,6 +22,7 @@ from protos.formats.calls import Refusal
 from protos.formats.errors import FormatError, LimitExceededError, SealError, SignatureError
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
+from tests import chunk_tables
 from tests import engine_world as world
 from tests.engine_world import (
     FLIGHTS,
@@ -336,7 +337,7 @@ def test_engine_can_be_asked_again_after_it_ran_out_of_memory() -> None:
     engine.create(dataset)
     for part in range(45):
         rows = [(n % 100, f"{part} {n} {'x' * 300}") for n in range(2000)]
-        engine.append_untrusted("wide", world.chunk(world.table(dataset, rows)))
+        engine.append_untrusted("wide", chunk_tables.chunk(world.table(dataset, rows)))
     large = world.plan_of("SELECT x FROM wide GROUP BY x", datasets=(dataset,))
     with pytest.raises(RefusedError) as caught:
         release(engine, large, {})

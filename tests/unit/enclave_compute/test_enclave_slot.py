@@ -18,6 +18,7 @@ from protos.formats.agreement import Agreement
 from protos.formats.calls import Op, Refusal
 from protos.formats.receipt import Claims, Receipt
 from tests import world
+from tests.chunk_tables import chunk
 from tests.enclave_fixtures import refused
 from tests.world import PUBLISHER, PURCHASES, VISITS, Enclave, SealedUpload
 
@@ -135,7 +136,7 @@ def bind_with_visits(enclave: Enclave, agreed: Agreement, **changes: int) -> Agr
 
 
 def test_as_many_rows_and_bytes_as_agreed(enclave: Enclave, agreed: Agreement) -> None:
-    size_bytes = len(world.ipc_stream(VISITS))
+    size_bytes = len(chunk(VISITS))
     small = bind_with_visits(enclave, agreed, max_rows=VISITS.num_rows, max_bytes=size_bytes)
     enclave.upload(visits_of(enclave, small))
     assert is_complete(enclave)
@@ -143,7 +144,7 @@ def test_as_many_rows_and_bytes_as_agreed(enclave: Enclave, agreed: Agreement) -
 
 @pytest.mark.parametrize(
     "changes",
-    [{"max_rows": VISITS.num_rows - 1}, {"max_bytes": len(world.ipc_stream(VISITS)) - 1}],
+    [{"max_rows": VISITS.num_rows - 1}, {"max_bytes": len(chunk(VISITS)) - 1}],
     ids=["rows", "bytes"],
 )
 def test_one_more_than_agreed_ends_the_upload(
@@ -181,7 +182,7 @@ def test_a_chunk_that_cannot_be_one_is_not_opened(bound: Enclave, agreed: Agreem
 # --- shape ------------------------------------------------------------------------------------------------
 
 MISSHAPEN = {
-    "another column": VISITS.rename_columns(["email", "part"]),
+    "one column less": VISITS.select(["email"]),
     "one column more": VISITS.append_column("more", pa.array(range(5))),
     "another type": VISITS.set_column(1, "segment", pa.array(range(5))),
 }
@@ -222,7 +223,7 @@ def test_a_key_that_stands_twice_ends_the_upload_at_its_end(bound: Enclave, agre
     assert result_with_purchases(bound, agreed) == NEWS
 
 
-def test_bytes_that_are_no_arrow_stream_end_the_upload(bound: Enclave, agreed: Agreement) -> None:
+def test_bytes_that_are_no_columns_end_the_upload(bound: Enclave, agreed: Agreement) -> None:
     upload = visits_of(bound, agreed)
     key = os.urandom(sealed.KEY_BYTES)
     wrapped = hpke.seal(key, public_key=bound.keys().hpke_public_key, info=upload.header.context.info())
@@ -231,7 +232,9 @@ def test_bytes_that_are_no_arrow_stream_end_the_upload(bound: Enclave, agreed: A
     bad = replace(upload, header=header, signed_header=signed)
     begin(bound, bad)
     with refused(Refusal.SCHEMA_MISMATCH):
-        bound.chunk(bad, 0, sealed.ChunkSealer(key, header.digest()).seal(b"no stream", last=True), last=True)
+        bound.chunk(
+            bad, 0, sealed.ChunkSealer(key, header.digest()).seal(b"no columns", last=True), last=True
+        )
     with refused(Refusal.UNKNOWN):
         finish(bound, bad)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
 
 import pyarrow as pa
 import pytest
+from backports import zstd
 
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from protos.formats import limits
 from protos.formats.calls import Refusal
 from protos.formats.schema import Dataset
-from tests.engine_world import MEMORY_MIB, chunk, column, table
+from tests.chunk_tables import chunk
+from tests.engine_world import MEMORY_MIB, column, table
 
 
 def one_column(kind: str, *, nullable: bool = True) -> Dataset:
@@ -22,60 +24,73 @@ def one_column(kind: str, *, nullable: bool = True) -> Dataset:
 
 GOOD = one_column("int64", nullable=False)
 ROWS = table(GOOD, [(1, 1), (2, 2)])
+COMPRESSED = chunk(ROWS, compression="zstd")
 
 
-def damaged(change: Callable[[bytearray], None]) -> bytes:
-    data = bytearray(chunk(ROWS))
-    change(data)
-    return bytes(data)
+def refusal_of(dataset: Dataset, data: bytes, compression: str = "none") -> Refusal:
+    engine = Engine(MEMORY_MIB, 1)
+    engine.create(dataset)
+    with pytest.raises(RefusedError) as caught:
+        engine.append_untrusted("data", data, compression=compression)
+    return caught.value.refusal
 
 
 DAMAGED = {
     "empty": b"",
-    "no end marker": chunk(ROWS)[:-8],
-    "something after the end marker": chunk(ROWS) + b"\0" * 8,
-    "two streams": chunk(ROWS) * 2,
-    "only an end marker": chunk(ROWS)[-8:],
-    "no schema": damaged(lambda data: data.__delitem__(slice(0, 8 + int.from_bytes(data[4:8], "little")))),
-    "a length that is not there": damaged(lambda data: data.__setitem__(slice(4, 8), b"\xff\xff\xff\x7f")),
-    "a file": b"ARROW1\0\0" + chunk(ROWS),
+    "the last byte missing": chunk(ROWS)[:-1],
+    "a byte too many": chunk(ROWS) + b"\0",
+    "two chunks": chunk(ROWS) * 2,
+    "an Arrow stream": b"\xff\xff\xff\xff" + bytes(60),
     "text": b"flight,delay\n1,2\n",
+    "compressed": COMPRESSED,
 }
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_bytes_that_are_not_one_stream_are_refused(what: str) -> None:
-    engine = Engine(MEMORY_MIB, 1)
-    engine.create(GOOD)
-    with pytest.raises(RefusedError) as caught:
-        engine.append_untrusted("data", DAMAGED[what])
-    assert caught.value.refusal is Refusal.SCHEMA_MISMATCH
+def test_bytes_that_are_not_one_chunk_are_refused(what: str) -> None:
+    assert refusal_of(GOOD, DAMAGED[what]) in {Refusal.SCHEMA_MISMATCH, Refusal.OVER_LIMIT}
+
+
+NOT_A_FRAME = {
+    "empty": b"",
+    "not compressed": chunk(ROWS),
+    "half a frame": COMPRESSED[:-1],
+    "two frames": COMPRESSED * 2,
+    "something after the frame": COMPRESSED + b"\0",
+    "a frame with another content": zstd.compress(b"flight,delay\n1,2\n"),
+    "a frame of nothing": zstd.compress(b""),
+}
+
+
+@pytest.mark.parametrize("what", NOT_A_FRAME)
+def test_bytes_that_are_not_one_whole_zstd_frame_are_refused(what: str) -> None:
+    assert refusal_of(GOOD, NOT_A_FRAME[what], "zstd") in {Refusal.SCHEMA_MISMATCH, Refusal.OVER_LIMIT}
+
+
+def test_bounds_that_descend_are_refused() -> None:
+    """They would make a text reach outside its buffer."""
+    rows = table(one_column("text"), [(1, "aaaa"), (2, "bbbb"), (3, "cccc")])
+    good = chunk(rows)
+    bounds = struct.pack("<4I", 0, 4, 8, 12)
+    assert good.count(bounds) == 1
+    for worse in ((0, 9, 8, 12), (0, 2**31, 8, 12), (0, 4, 2**32 - 1, 12), (0, 13, 13, 12)):
+        damaged = good.replace(bounds, struct.pack("<4I", *worse))
+        assert refusal_of(one_column("text"), damaged) is Refusal.SCHEMA_MISMATCH
 
 
 def test_too_many_rows_in_one_chunk_are_refused() -> None:
-    dataset = one_column("bool")
-    unit = pa.array([0], pa.int64()).take(pa.array([0] * 2, pa.int64()))
-    count = limits.CHUNK_MAX_ROWS // 2 + 1
-    batch = pa.record_batch(
-        [pa.concat_arrays([unit] * (count // 2)), pa.array([True] * (count // 2 * 2))], ["unit", "x"]
-    )
+    dataset = Dataset("data", "owner", (column("unit", "bool"),), "unit", 1, (), 2**21, 1_000_000)
+    most = pa.table({"unit": pa.array([True] * limits.CHUNK_MAX_ROWS)})
     engine = Engine(MEMORY_MIB, 1)
     engine.create(dataset)
-    rows = pa.Table.from_batches([batch, batch])
-    assert rows.num_rows <= limits.CHUNK_MAX_ROWS
-    engine.append_untrusted("data", chunk(rows, compression="zstd"))
-    with pytest.raises(RefusedError) as caught:
-        engine.append_untrusted("data", chunk(pa.Table.from_batches([batch] * 3), compression="zstd"))
-    assert caught.value.refusal is Refusal.OVER_LIMIT
+    assert engine.append_untrusted("data", chunk(most)) == limits.CHUNK_MAX_ROWS
+    more = pa.table({"unit": pa.array([True] * (limits.CHUNK_MAX_ROWS + 1))})
+    assert refusal_of(dataset, chunk(more)) is Refusal.OVER_LIMIT
 
 
 def test_decompression_bomb_is_refused_before_it_goes_off() -> None:
-    dataset = one_column("text")
-    rows = table(dataset, [(n, "x" * 60_000) for n in range(1500)])
-    bomb = chunk(rows, compression="zstd")
-    assert len(bomb) < limits.CHUNK_PLAINTEXT_MAX_BYTES < limits.CHUNK_DECODED_MAX_BYTES < rows.nbytes
-    engine = Engine(MEMORY_MIB, 1)
-    engine.create(dataset)
-    with pytest.raises(RefusedError) as caught:
-        engine.append_untrusted("data", bomb)
-    assert caught.value.refusal is Refusal.OVER_LIMIT
+    bomb = zstd.compress(bytes(2**28))
+    assert len(bomb) < 2**15
+    assert refusal_of(GOOD, bomb, "zstd") is Refusal.OVER_LIMIT
+    exactly = zstd.compress(bytes(limits.CHUNK_PLAINTEXT_MAX_BYTES))
+    assert refusal_of(GOOD, exactly, "zstd") is Refusal.SCHEMA_MISMATCH, "looked at, and not a chunk"
