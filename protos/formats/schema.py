@@ -35,9 +35,9 @@ WIRE_TYPES: Final = {
     "text": "utf8",
     "timestamp": "timestamp(microseconds, no zone)",
 }
-"""Arrow type of each kind of column, in a party's memory and in results. `hex128` is 32 hexadecimal digits (an
-MD5 digest, a UUID without dashes) carried as 16 bytes, so that keys join as integers. Timestamps are UTC by
-definition. How columns are laid out in sealed chunks: `protos.formats.columns`."""
+"""Arrow type of each kind of column, in memory and in results; `protos.formats.columns` lays columns
+out in sealed chunks. `hex128` is 32 hexadecimal digits (an MD5 digest, a UUID without dashes) in 16 bytes, so
+that keys join as integers. Timestamps are UTC by definition."""
 PLAIN_TYPES: Final = frozenset(WIRE_TYPES) - {"decimal"}
 EXACT_TYPES: Final = frozenset({"int64", "decimal"})
 """Types that SUM and AVG accept: a float sum depends on the order of addition, so it is never released."""
