@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +282,25 @@ def test_board_carries_agreement_and_approvals(
     got = sorted(path.name for path in (tmp_path / "got").iterdir())
     assert got == ["airline.approval", "weather_service.approval"]
     status, out, _ = concordat(*fetch[:-1], *options)
-    assert (status, "1 approvals that do not verify were ignored" in out) == (0, True)
+    assert (status, "ignored: 1 message pinned there" in out) == (0, True)
+
+
+def test_of_two_approvals_of_a_party_the_first_is_fetched(
+    concordat: Command, agreement: Agreement, tmp_path: Path, board: tuple[Board, list[str]]
+) -> None:
+    pinned, options = board
+    first = sign(agreement, AIRLINE, now=datetime.now(UTC))
+    later = sign(agreement, AIRLINE, now=datetime.now(UTC) + timedelta(days=1))
+    pinned.agreements[agreement.digest()] = agreement.encode()
+    pinned.approvals[agreement.digest()] = [b"junk", first, later]
+    fetch = ("agreement", "fetch", agreement.digest().hex(), "-o", "got.agreement", "--approvals", "got")
+    facts = answer(concordat(*fetch, "--json", *options))
+    assert (facts["signed"], facts["missing"], facts["ignored_approvals"]) == (
+        ["airline"],
+        ["weather_service"],
+        2,
+    )
+    assert [path.read_bytes() for path in (tmp_path / "got").iterdir()] == [first]
 
 
 def test_approval_of_another_agreement_is_not_even_sent(
