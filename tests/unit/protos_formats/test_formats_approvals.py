@@ -1,4 +1,4 @@
-"""An agreement is in force with one approval of each party; what else was pinned to it makes no difference."""
+"""An agreement is in force with one approval of each party, whatever else was pinned to it."""
 
 from __future__ import annotations
 
