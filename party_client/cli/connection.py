@@ -94,7 +94,10 @@ def connection_options(command: _Command) -> _Command:
     for option in (
         click.option("--plaintext", is_flag=True, help="No TLS; for a coordinator on this machine only."),
         click.option(
-            "--as", "name", metavar="NAME", help="Whose certificate to use; default: the identity's id."
+            "--as",
+            "name",
+            metavar="NAME",
+            help="Whose certificate to use; default: that of the identity, or of the party that approves.",
         ),
         click.option(
             "--tls",

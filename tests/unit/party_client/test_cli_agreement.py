@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from party_client.agreements.agreement_file import save_agreement
 from party_client.cli.main import main
 from party_client.tls import make_development_certificates
 from protos.formats.agreement import Agreement
+from scenarios.machine.pki import fingerprint, load_or_create_root, root_path
 from tests.unit.party_client.agreement_board import Board, served
 from tests.unit.party_client.written_agreement import AIRLINE, ANALYST, WEATHER, write
 
@@ -212,6 +214,22 @@ def test_sign_and_approvals(concordat: Command, agreement: Agreement, tmp_path: 
     facts = answer(concordat("agreement", "approvals", "flights.agreement", first, "w.approval", "--json"))
     assert facts["in_force"]
     assert facts["missing"] == []
+
+
+def test_sign_without_asking_still_says_who_vouches_for_the_enclave(
+    concordat: Command, agreement: Agreement, tmp_path: Path
+) -> None:
+    certificate = load_or_create_root(tmp_path).certificate
+    release = replace(agreement.releases[0], root_sha256=fingerprint(certificate))
+    save_agreement(tmp_path / "flights.agreement", replace(agreement, releases=(release,)))
+    sign_as = ("agreement", "sign", "flights.agreement", "--yes", "--identity", "keys/airline.key")
+    status, _, err = concordat(*sign_as)
+    assert (status, "UNKNOWN ROOT: release test: " in err) == (0, True)
+    root = ("--root", root_path(tmp_path))
+    status, _, err = concordat(*sign_as, *root)
+    assert (status, "SIMULATED: release test: " in err, "UNKNOWN ROOT" in err) == (0, True, False)
+    (warning,) = answer(concordat(*sign_as, *root, "--json"))["warnings"]
+    assert warning.startswith("SIMULATED: ")
 
 
 def test_sign_asks_and_takes_silence_for_no(concordat: Command, agreement: Agreement, tmp_path: Path) -> None:
