@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.errors import OverQuotaError
-from protos.formats.limits import MIB
+from protos.formats.limits import APPROVALS_MAX, MIB
 
 GIB = 1024 * MIB
 
@@ -20,8 +20,8 @@ class Quotas:
 
     agreements: int = 100
     """Agreements on the board."""
-    approvals_per_agreement: int = 256
-    """By all callers together: four for each party that an agreement can have."""
+    approvals_per_agreement: int = APPROVALS_MAX
+    """By all callers together, of whom each has one place: as many as an enclave takes."""
     jobs: int = 4
     """Jobs that are starting or running."""
     jobs_of_all: int = 8

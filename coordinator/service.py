@@ -96,12 +96,14 @@ class CoordinatorService(CoordinatorServicer):
     def PutApproval(
         self, request: messages.PutApprovalRequest, context: grpc.ServicerContext
     ) -> messages.AgreementRecord:
-        """Pin an approval to an agreement."""
+        """Pin an approval to an agreement, in the caller's place."""
         with _answering(context, "PutApproval") as caller:
             digest = _require_digest(request.agreement_digest)
             approval = require_bytes(request.approval, what="approval", max_length=limits.APPROVAL_MAX_BYTES)
             once = Request(caller.name, request.request_id, "PutApproval", digest + approval)
-            self._store.agreements.put_approval(once, digest=digest, approval=approval)
+            self._store.agreements.put_approval(
+                once, digest=digest, approval=approval, has_own_place=caller.is_authenticated
+            )
             log.event("approval-put", caller=caller.name, agreement=digest.hex())
             return answers.agreement_record(self._store.agreements.get(digest))
 

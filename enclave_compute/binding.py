@@ -1,8 +1,9 @@
 """Ties this enclave to one agreement for life, in a register that anybody can check from outside.
 
-Reads the coordinator's copy of agreement and approvals. After `bind` PCR16 is SHA-384(48 zero bytes followed
-by the agreement's digest) and locked, so every attestation document shows it and a party's own KMS can demand
-it. The register is only touched when everything else has been verified.
+Reads the coordinator's copy of the agreement and of whatever was pinned to it as approvals: the first genuine
+one of each party counts, and a stranger's neither counts nor harms. After `bind` PCR16 is SHA-384(48 zero
+bytes followed by the agreement's digest) and locked, so every attestation document shows it and a party's own
+KMS can demand it. The register is only touched when everything else has been verified.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from enclave_compute.errors import RefusedError
 from enclave_compute.nsm import Nsm
 from protos.formats import limits
 from protos.formats.agreement import Agreement
-from protos.formats.approvals import AgreementInForce, verify_approvals_untrusted
+from protos.formats.approvals import genuine_approvals_untrusted, verify_approvals_untrusted
 from protos.formats.calls import Refusal
 from protos.formats.canonical import decode_untrusted, require_bytes, require_fields, require_list
 from protos.formats.errors import SignatureError
 from protos.plan import Plan, QueryRefusedError, compile_query
 
 AGREEMENT_PCR: Final = 16
-_BIND_MAX_BYTES: Final = limits.AGREEMENT_MAX_BYTES + limits.PARTIES_MAX * (limits.APPROVAL_MAX_BYTES + 8)
+_BIND_MAX_BYTES: Final = limits.AGREEMENT_MAX_BYTES + limits.APPROVALS_MAX * (limits.APPROVAL_MAX_BYTES + 8)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class BindRequest:
         """Parse; `FormatError` for anything else."""
         value = decode_untrusted(body, max_bytes=_BIND_MAX_BYTES, what="bind")
         fields = require_fields(value, frozenset({"agreement", "approvals"}), what="bind")
-        approvals = require_list(fields["approvals"], what="approvals", max_items=limits.PARTIES_MAX)
+        approvals = require_list(fields["approvals"], what="approvals", max_items=limits.APPROVALS_MAX)
         return cls(
             agreement=require_bytes(
                 fields["agreement"], what="agreement", max_length=limits.AGREEMENT_MAX_BYTES
@@ -57,21 +58,22 @@ class Bound:
     digest: bytes
     agreement_bytes: bytes
     approvals: tuple[bytes, ...]
-    """As they came in: they go into receipts."""
+    """One of each party, in their order: they go into receipts."""
     plans: dict[str, Plan]
 
 
 def bind(request: BindRequest, *, nsm: Nsm, clock: NsmClock) -> Bound:
     """Verify, then extend PCR16 and lock it. Raises `RefusedError` or `FormatError`; then nothing changed."""
     agreement = Agreement.decode_untrusted(request.agreement)
+    approvals = genuine_approvals_untrusted(agreement, request.approvals)
     try:
-        in_force: AgreementInForce = verify_approvals_untrusted(agreement, request.approvals)
+        in_force = verify_approvals_untrusted(agreement, approvals)
     except SignatureError as error:
         raise RefusedError(Refusal.NOT_IN_FORCE, error.message) from error
     require_valid_now(agreement, clock)
     plans = _compile(agreement)
     _lock(nsm, in_force.digest)
-    return Bound(agreement, in_force.digest, request.agreement, request.approvals, plans)
+    return Bound(agreement, in_force.digest, request.agreement, approvals, plans)
 
 
 def require_valid_now(agreement: Agreement, clock: NsmClock) -> None:

@@ -174,14 +174,13 @@ class Client:
     def approve(self, agreement: Agreement) -> bytes:
         """Signs the agreement as this identity and pins the approval; the signed message.
 
-        Once: an approval of this identity's that is on the board already is given instead. Raises
-        `NotAPartyError` or `ExpiredError`.
+        Signs once: an approval of this identity's that is on the board already is pinned again instead, for
+        whoever pinned it there may take it down. Raises `NotAPartyError` or `ExpiredError`.
         """
         stored = self.coordinator.get_agreement(agreement.digest())
-        known = approval_by(agreement, self.identity.id, stored.approvals)
-        if known is not None:
-            return known
-        approval = sign(agreement, self.identity, now=self.clock())
+        approval = approval_by(agreement, self.identity.id, stored.approvals)
+        if approval is None:
+            approval = sign(agreement, self.identity, now=self.clock())
         self.coordinator.put_approval(agreement.digest(), approval)
         return approval
 

@@ -5,7 +5,7 @@ leaves.
 
     1  the file is a receipt                         4  the claims are about that agreement and fit it
     2  its agreement is well-formed                  5  an agreed release attested exactly these claims,
-    3  all parties signed that agreement                bound to that agreement, under a trusted root
+    3  all parties signed it, once, in order            bound to that agreement, under a trusted root
 
 What the caller still has to do: see that the agreement is the one meant (compare its digest, or pass it), and
 that its parties' keys are those of the real parties. Anybody can agree with themselves.

@@ -128,7 +128,7 @@ class Coordinator:
         return bytes(self._call("PutAgreement", request).agreement_digest)
 
     def put_approval(self, agreement_digest: bytes, approval: bytes) -> None:
-        """Adds a signed approval to an agreement."""
+        """Pins a signed approval to an agreement, instead of what this certificate's owner had pinned."""
         request = wire.PutApprovalRequest(
             request_id=_request_id(), agreement_digest=agreement_digest, approval=approval
         )

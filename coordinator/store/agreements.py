@@ -1,7 +1,8 @@
 """The board: agreements and the approvals pinned to them, all opaque bytes under a digest.
 
-What is on the board is never changed or taken down, so that nobody can be shown a text that others do not
-see under the same digest.
+An agreement on the board is never changed or taken down, so that nobody can be shown a text that others do
+not see under the same digest. Approvals are pinned by anybody with a certificate, and cannot be told from
+junk here: so each caller has one place per agreement, and fills no other. Who signed, the enclave finds out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from coordinator.store.requests import Request, earlier_outcome, remember
 
 @dataclass(frozen=True)
 class AgreementRecord:
-    """One agreement and who-knows-whose approvals, in order of arrival."""
+    """One agreement and who-knows-whose approvals, in the order in which their places were taken."""
 
     digest: bytes
     agreement: bytes
@@ -46,20 +47,27 @@ class Agreements:
                 )
             remember(connection, request, "")
 
-    def put_approval(self, request: Request, *, digest: bytes, approval: bytes) -> None:
-        """Pin an approval to the agreement called `digest`; again is fine. Raises `NotKnownError`."""
+    def put_approval(
+        self, request: Request, *, digest: bytes, approval: bytes, has_own_place: bool = True
+    ) -> None:
+        """Pin an approval to the agreement called `digest`, instead of what the caller had pinned there.
+
+        Callers who cannot be told apart have no place of their own (`has_own_place`): each of their approvals
+        has one. Raises `NotKnownError`, or `OverQuotaError` when all places are taken.
+        """
         self.get(digest)
+        place = request.caller.encode() if has_own_place else approval
         with self._database.transaction() as connection:
             if earlier_outcome(connection, request) is not None:
                 return
-            (count,) = connection.execute(
-                "SELECT count(*) FROM approval WHERE agreement_digest = ? AND approval <> ?",
-                (digest, approval),
+            (others,) = connection.execute(
+                "SELECT count(*) FROM approval WHERE agreement_digest = ? AND place <> ?", (digest, place)
             ).fetchone()
-            self._quotas.require("approvals_per_agreement", count)
+            self._quotas.require("approvals_per_agreement", others)
             connection.execute(
-                "INSERT INTO approval (agreement_digest, approval) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (digest, approval),
+                "INSERT INTO approval (agreement_digest, place, approval) VALUES (?, ?, ?) "
+                "ON CONFLICT (agreement_digest, place) DO UPDATE SET approval = excluded.approval",
+                (digest, place, approval),
             )
             remember(connection, request, "")
 

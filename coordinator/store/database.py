@@ -14,7 +14,7 @@ from typing import Final
 
 from coordinator.errors import DiskFullError, StateError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE request (
     number INTEGER PRIMARY KEY,
@@ -33,8 +33,9 @@ CREATE TABLE agreement (
 CREATE TABLE approval (
     number INTEGER PRIMARY KEY,
     agreement_digest BLOB NOT NULL REFERENCES agreement (digest),
+    place BLOB NOT NULL,
     approval BLOB NOT NULL,
-    UNIQUE (agreement_digest, approval)
+    UNIQUE (agreement_digest, place)
 );
 CREATE TABLE job (
     number INTEGER PRIMARY KEY,

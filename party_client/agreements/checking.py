@@ -14,7 +14,7 @@ from datetime import datetime
 
 from party_client.agreements.inference import agreement_warnings, query_inferences
 from party_client.agreements.plain_language import DOINGS, output_sentence, parameter_sentence
-from party_client.agreements.releases import ReleaseCheck, check_release
+from party_client.agreements.releases import AWS, ReleaseCheck, check_release
 from party_client.agreements.validity import Validity, validity
 from party_client.attestation import TrustedRoots
 from protos.formats.agreement import Agreement
@@ -91,6 +91,11 @@ class Check:
     datasets: tuple[DatasetCheck, ...]
     warnings: tuple[str, ...]
     """About the agreement as a whole."""
+
+    @property
+    def releases_not_aws(self) -> tuple[ReleaseCheck, ...]:
+        """Releases that something else than AWS's root vouches for, or nothing that the reader believes."""
+        return tuple(release for release in self.releases if release.kind != AWS)
 
     @property
     def refused(self) -> tuple[QueryCheck, ...]:

@@ -27,12 +27,13 @@ from party_client.agreements import (
 from party_client.agreements.agreement_file import save_agreement
 from party_client.agreements.describe import facts
 from party_client.agreements.errors import AgreementError
+from party_client.agreements.releases import MEANINGS
 from party_client.agreements.signing import require_party
 from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_check
 from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.options import identity_option
-from party_client.cli.present import console, emit, json_option
+from party_client.cli.present import console, emit, json_option, note
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.plan import compile_query
@@ -133,7 +134,7 @@ def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
 @identity_option
 @roots_option
 @click.option("-o", "--output", type=NEW_FILE, help="Default: FILE with the ending .YOU.approval.")
-@click.option("--yes", is_flag=True, help="Sign without asking.")
+@click.option("--yes", is_flag=True, help="Sign without explaining and asking.")
 @json_option
 def sign_command(
     *,
@@ -146,6 +147,8 @@ def sign_command(
 ) -> None:
     """Explain the agreement in FILE as `check` does, then sign it.
 
+    With --yes it says no more than who vouches for the enclave, where that is not AWS.
+
     \b
     Example:
       concordat agreement sign flights.agreement --identity keys/airline.key
@@ -154,15 +157,19 @@ def sign_command(
     require_party(agreement, identity)
     found = _check(agreement, root_files)
     _require_signable(found)
+    not_aws = [f"{one.kind}: release {one.name}: {MEANINGS[one.kind]}" for one in found.releases_not_aws]
     if not yes:
         render_check(found, console(stderr=True))
         _require_consent(agreement, identity)
+    elif not as_json:
+        for warning in not_aws:
+            note(warning)
     approval = sign(agreement, identity, now=datetime.now(UTC))
     path = output or file.with_suffix(f".{identity.id}.approval")
     files.replace(path, approval)
     emit(
         as_json,
-        {"digest": agreement.digest(), "party": identity.id, "file": path},
+        {"digest": agreement.digest(), "party": identity.id, "file": path, "warnings": not_aws},
         lambda out: out.print(f"{path}\nsigned as {identity.id}: {agreement.digest().hex()}", soft_wrap=True),
     )
 

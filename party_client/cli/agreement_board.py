@@ -13,7 +13,6 @@ import click
 from party_client import files
 from party_client.agreements import (
     AgreementError,
-    approval_by,
     approval_status,
     load_agreement,
     load_approval,
@@ -25,7 +24,7 @@ from party_client.cli.agreement_text import render_approvals
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.present import emit, json_option
 from protos.formats.agreement import Agreement
-from protos.formats.approvals import verify_approval_untrusted
+from protos.formats.approvals import genuine_approvals_untrusted, verify_approval_untrusted
 from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import DIGEST_BYTES, from_hex
 
@@ -76,9 +75,10 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
-    """Give your approval of the agreement in FILE.
+    """Give your approval of the agreement in FILE to the coordinator.
 
-    The coordinator keeps it for good.
+    There is one place for each certificate, so every party hands in its own. Another approval by the same
+    certificate replaces the one before.
 
     \b
     Example:
@@ -88,14 +88,10 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
     agreement, message = load_agreement(file), load_approval(approval_file)
     approval = verify_approval_untrusted(agreement, message)
     with connect(connection, identity_id=approval.party) as coordinator:
-        stored = coordinator.get_agreement(agreement.digest())
-        if approval_by(agreement, approval.party, stored.approvals) not in (None, message):
-            raise AgreementError(
-                f"{approval.party} has approved this agreement already; a second approval was not given: the "
-                "enclave takes one of each party",
-                hint="nothing is left to be done here: `concordat agreement fetch` shows who has signed",
-            )
+        before = coordinator.get_agreement(agreement.digest())
         coordinator.put_approval(agreement.digest(), message)
+        after = coordinator.get_agreement(agreement.digest())
+    _require_nobody_displaced(agreement, before.approvals, after.approvals)
     emit(
         as_json,
         {"digest": agreement.digest(), "party": approval.party},
@@ -134,7 +130,7 @@ def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Conne
     with connect(connection) as coordinator:
         stored = coordinator.get_agreement(digest)
     agreement = require_digest_untrusted(stored.agreement, digest)
-    genuine = [message for message in stored.approvals if _is_genuine(agreement, message)]
+    genuine = genuine_approvals_untrusted(agreement, stored.approvals)
     status = approval_status(agreement, genuine)
     ignored = len(stored.approvals) - len(genuine)
     save_agreement(output, agreement)
@@ -170,10 +166,13 @@ def list_agreements(*, connection: Connection, as_json: bool) -> None:
     emit(as_json, {"digests": digests}, lambda out: out.print(shown, soft_wrap=True))
 
 
-def _is_genuine(agreement: Agreement, message: bytes) -> bool:
-    """Whether to count it. A bad approval must not keep anybody from reading the agreement."""
-    try:
-        verify_approval_untrusted(agreement, message)
-    except ConcordatError:
-        return False
-    return True
+def _require_nobody_displaced(agreement: Agreement, before: list[bytes], after: list[bytes]) -> None:
+    """Raises `AgreementError` when somebody whose approval was pinned has none pinned any more."""
+    missing_before = approval_status(agreement, genuine_approvals_untrusted(agreement, before)).missing
+    missing = approval_status(agreement, genuine_approvals_untrusted(agreement, after)).missing
+    if gone := [party for party in missing if party not in missing_before]:
+        raise AgreementError(
+            f"your approval was given, and replaced that of {', '.join(gone)}: the same certificate had "
+            "pinned it, and has one place",
+            hint="let each party hand in its own approval with its own certificate",
+        )

@@ -16,7 +16,7 @@ from party_client.agreements.plain_language import parameter_sentence
 from party_client.agreements.releases import AWS, MEANINGS
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
-from party_client.cli.present import printable, say, table
+from party_client.cli.present import counted, printable, say, table
 from party_client.identity import fingerprint
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
@@ -194,7 +194,7 @@ def render_approvals(agreement: Agreement, status: ApprovalStatus, out: Console,
     _line(f"{agreement.id}  {agreement.digest().hex()}", out)
     _indented(table(["party", "signed, by its own clock", "fingerprint"], rows, whole={"fingerprint"}), out)
     if ignored:
-        _line(f"{ignored} approvals that do not verify were ignored", out, style="bold red")
+        _line(f"ignored: {counted(ignored, 'message')} pinned there, not genuine or one too many", out)
     _line("In force." if status.in_force else "Not in force: everybody has to sign.", out, style="bold")
 
 

@@ -37,11 +37,6 @@ class Connection:
     name: str | None
     """As whom to connect (`--as`); None: as the identity that the command uses."""
     plaintext: bool
-    root_files: tuple[Path, ...]
-
-    def trusted_roots(self) -> TrustedRoots:
-        """AWS's root, and those given with `--root`."""
-        return trusted_roots(self.root_files)
 
 
 def connect(connection: Connection, *, identity_id: str | None = None) -> Coordinator:
@@ -66,7 +61,7 @@ def trusted_roots(root_files: tuple[Path, ...]) -> TrustedRoots:
 
 
 def roots_option(command: _Command) -> _Command:
-    """Adds `--root`, given to the command as `root_files`."""
+    """Adds `--root`, given to the command as `root_files`; for what verifies, or says who vouches."""
     option = click.option(
         "--root",
         "root_files",
@@ -88,20 +83,21 @@ def connection_options(command: _Command) -> _Command:
         tls: Path | None,
         name: str | None,
         plaintext: bool,
-        root_files: tuple[Path, ...],
         **options: Any,
     ) -> Any:
         if plaintext == (tls is not None):
             raise click.UsageError("give either --tls DIR or --plaintext (the latter on this machine only)")
-        connection = Connection(address, tls, name, plaintext, root_files)
+        connection = Connection(address, tls, name, plaintext)
         return command(*args, connection=connection, **options)
 
     decorated: Any = with_connection
     for option in (
-        roots_option,
         click.option("--plaintext", is_flag=True, help="No TLS; for a coordinator on this machine only."),
         click.option(
-            "--as", "name", metavar="NAME", help="Whose certificate to use; default: the identity's id."
+            "--as",
+            "name",
+            metavar="NAME",
+            help="Whose certificate to use; default: that of the identity, or of the party that approves.",
         ),
         click.option(
             "--tls",

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from party_client.cli.agreed import agreement_option, job_option, root_warning
-from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
 from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
 from party_client.identity import Identity
@@ -111,6 +111,7 @@ def check(
 @click.option("--restart", is_flag=True, help="Forget an interrupted upload of this dataset; begin anew.")
 @state_option
 @connection_options
+@roots_option
 @json_option
 def send(
     *,
@@ -126,6 +127,7 @@ def send(
     restart: bool,
     state: Path,
     connection: Connection,
+    root_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Verify the job's enclave, then seal FILE to it and send it.
@@ -141,7 +143,7 @@ def send(
     """
     from party_client.client import Client, UploadOptions  # noqa: PLC0415 - gRPC and pyarrow
 
-    roots = connection.trusted_roots()
+    roots = trusted_roots(root_files)
     with (
         connect(connection, identity_id=identity.id) as coordinator,
         progress(f"sending {file.name}", total_bytes=file.stat().st_size, as_json=as_json) as advance,

@@ -22,7 +22,7 @@ from party_client.cli.agreed import (
     job_option,
     root_warning,
 )
-from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
 from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, note, printable, say, table, warn
 from party_client.identity import Identity
@@ -119,8 +119,16 @@ def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
 @click.argument("job_id", metavar="JOB")
 @agreement_option
 @connection_options
+@roots_option
 @json_option
-def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json: bool) -> None:
+def verify(
+    *,
+    job_id: str,
+    agreement: Agreement,
+    connection: Connection,
+    root_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Challenge the enclave of JOB and verify its answer.
 
     It has to prove, for a fresh nonce, which code it runs, to which agreement it is bound, and which keys are
@@ -137,7 +145,7 @@ def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json
     enclave = verify_enclave(
         document,
         key_bundle,
-        roots=connection.trusted_roots(),
+        roots=trusted_roots(root_files),
         nonce=nonce,
         agreement_digest=agreement.digest(),
         releases=agreement.releases,
@@ -158,6 +166,7 @@ def verify(*, job_id: str, agreement: Agreement, connection: Connection, as_json
 @identity_option
 @click.option("--param", "texts", multiple=True, metavar="NAME=VALUE", help="A parameter; once for each.")
 @connection_options
+@roots_option
 @json_option
 def run(
     *,
@@ -167,6 +176,7 @@ def run(
     identity: Identity,
     texts: tuple[str, ...],
     connection: Connection,
+    root_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Ask the enclave to run QUERY, and wait for the release.
@@ -184,7 +194,7 @@ def run(
 
     parameters = parse_parameters(require_runnable(agreement, query_id, identity.id), list(texts))
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=connection.trusted_roots())
+        client = Client(coordinator, identity, roots=trusted_roots(root_files))
         enclave = client.verify(job_id, agreement)
         run_id = client.run(job_id, agreement, query_id, parameters, enclave=enclave)
     if (warning := root_warning(enclave.attestation.root)) and not as_json:

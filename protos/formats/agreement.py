@@ -129,15 +129,19 @@ class Agreement:
 
     def digest(self) -> bytes:
         """The 48 bytes that name this agreement."""
-        return agreement_digest(self.encode())
+        return self._digest
 
     def encode(self) -> bytes:
         """Canonical bytes; what `digest` is over. `LimitExceededError` when there are too many to be read."""
         return self._encoded
 
+    # Both once: every approval is compared with the digest of these bytes, which may be a megabyte.
+    @cached_property
+    def _digest(self) -> bytes:
+        return agreement_digest(self.encode())
+
     @cached_property
     def _encoded(self) -> bytes:
-        # Once: every approval is compared with the digest of these bytes, which may be a megabyte.
         encoded = encode(
             {
                 "label": AGREEMENT_LABEL,

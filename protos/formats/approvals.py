@@ -2,11 +2,13 @@
 
 An approval is a COSE_Sign1 message by one party's key from the agreement itself. `verify_approvals_untrusted`
 returns an `AgreementInForce`, a value that nothing else can make: code that asks for one cannot be handed an
-agreement that somebody has not signed.
+agreement that somebody has not signed. Where anybody may have added to the messages (a board),
+`genuine_approvals_untrusted` finds those that it takes. Followed: protos/README.md, "Approval".
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protos.formats import cose, limits
 from protos.formats.agreement import Agreement
 from protos.formats.canonical import decode_map_untrusted, encode, require_bytes, require_int
-from protos.formats.errors import SignatureError
+from protos.formats.errors import ConcordatError, SignatureError
 from protos.formats.identifiers import DIGEST_BYTES, require_slug
 
 APPROVAL_LABEL: Final = "concordat/approval/v1"
@@ -91,23 +93,42 @@ def verify_approval_untrusted(agreement: Agreement, message: bytes) -> Approval:
     return approval
 
 
-def verify_approvals_untrusted(agreement: Agreement, messages: Sequence[bytes]) -> AgreementInForce:
-    """The agreement as one in force, when `messages` are one approval of each party.
+def genuine_approvals_untrusted(agreement: Agreement, messages: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The first genuine approval of each party that has one in `messages`, in the order of the parties.
 
-    Raises `SignatureError` naming who is missing or signed twice, `FormatError` for other bytes.
+    Anybody may have added to them: what is not an approval of this agreement, and what is one too many, is
+    left out and never an error, so that no stranger can keep an agreement from being in force.
     """
-    approvals: dict[str, Approval] = {}
+    first: dict[str, bytes] = {}
     for message in messages:
-        approval = verify_approval_untrusted(agreement, message)
-        if approval.party in approvals:
-            raise SignatureError(
-                f"approval of {approval.party}: signed twice",
-                hint="keep one of the two approvals and drop the other",
-            )
-        approvals[approval.party] = approval
-    if missing := [party.id for party in agreement.parties if party.id not in approvals]:
+        with contextlib.suppress(ConcordatError):
+            first.setdefault(verify_approval_untrusted(agreement, message).party, message)
+    return tuple(first[party.id] for party in agreement.parties if party.id in first)
+
+
+def verify_approvals_untrusted(agreement: Agreement, messages: Sequence[bytes]) -> AgreementInForce:
+    """The agreement as one in force, when `messages` are one approval of each party, in their order.
+
+    Raises `SignatureError` naming who is missing, signed twice or stands elsewhere, `FormatError` for other
+    bytes.
+    """
+    approvals = tuple(verify_approval_untrusted(agreement, message) for message in messages)
+    signed = [approval.party for approval in approvals]
+    parties = [party.id for party in agreement.parties]
+    if twice := [party for party in parties if signed.count(party) > 1]:
         raise SignatureError(
-            f"not in force: {', '.join(missing)} of {len(agreement.parties)} parties did not sign",
+            f"approval of {twice[0]}: signed twice",
+            hint="keep one of the two approvals and drop the other",
+        )
+    if missing := [party for party in parties if party not in signed]:
+        raise SignatureError(
+            f"not in force: {', '.join(missing)} of {len(parties)} parties did not sign",
             hint="each party signs with `concordat agreement sign`",
         )
-    return AgreementInForce(agreement, tuple(approvals[party.id] for party in agreement.parties), _ONLY_HERE)
+    if signed != parties:
+        raise SignatureError(
+            f"approvals: got those of {', '.join(signed)}, expected them in the agreement's order: "
+            f"{', '.join(parties)}",
+            hint="somebody rearranged them: ask for the original",
+        )
+    return AgreementInForce(agreement, approvals, _ONLY_HERE)

@@ -95,7 +95,7 @@ def test_an_expired_agreement_is_signed_by_nobody_and_starts_nothing(
     shell("analyst", *start).require_refused("not-valid-now", "start another job")
 
 
-def test_an_agreement_waits_for_everybody_and_takes_each_signature_once(
+def test_an_agreement_waits_for_everybody_and_takes_the_last_word_of_each(
     shell: Shell, premises: Premises, tmp_path: Path
 ) -> None:
     agreed = replace(premises.agreement, id="another")
@@ -107,7 +107,10 @@ def test_an_agreement_waits_for_everybody_and_takes_each_signature_once(
 
     approve = ("agreement", "approve", file, "--approval", approval)
     approval.write_bytes(signed(premises.people["owner"], agreed, at_s=1_700_000_000))
-    shell("owner", *approve).require_refused("owner has approved this agreement already", "nothing is left")
+    shell("owner", *approve).require_done()
+    with premises.client("owner") as client:
+        pinned = client.coordinator.get_agreement(agreed.digest()).approvals
+        assert pinned == [approval.read_bytes()]
     stranger = Identity.generate("shop", "Not the shop")
     approval.write_bytes(signed(stranger, agreed))
     shell("shop", *approve).require_refused("no party of this agreement has", "stranger's signature")

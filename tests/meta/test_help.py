@@ -23,6 +23,11 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[c
             yield from commands(child, click.Context(child, info_name=name, parent=context))
 
 
+def options_of(command: click.Command) -> set[str]:
+    """Every spelling of every option."""
+    return {name for parameter in command.params for name in parameter.opts}
+
+
 TOP = click.Context(cli, info_name="concordat", terminal_width=WIDTH)
 EVERYTHING = {context.command_path: (command, context) for command, context in commands(cli, TOP)}
 SINGLE = {path: found for path, found in EVERYTHING.items() if not isinstance(found[0], click.Group)}
@@ -45,10 +50,17 @@ def test_help_shows_an_example_that_can_be_typed(path: str) -> None:
     command, context = SINGLE[path]
     text = command.get_help(context)
     assert f"\n    {path}" in text, "no example"
-    options = {name for parameter in command.params for name in parameter.opts}
+    options = options_of(command)
     _, _, example = text.partition("Example")
     words = example.partition("Options:")[0].split()
     assert [word for word in words if word.startswith("-") and word != "-" and word not in options] == []
+
+
+def test_a_root_of_trust_is_given_only_where_it_makes_a_difference() -> None:
+    takes_root = {path for path, (command, _) in SINGLE.items() if "--root" in options_of(command)}
+    verifies = {"dataset send", "job run", "job verify", "result get", "attestation verify", "receipt verify"}
+    says_who_vouches = {"agreement check", "agreement sign"}
+    assert takes_root == {f"concordat {name}" for name in verifies | says_who_vouches}
 
 
 @pytest.mark.parametrize("path", SINGLE)

@@ -22,6 +22,7 @@ from coordinator.store import requests as requests_module
 from coordinator.store.requests import Request
 from coordinator.store.runs import RESULT_PART_BYTES, RunRecord
 from coordinator.store.uploads import UploadRecord
+from protos.formats import limits
 from protos.formats.calls import Refusal
 
 DIGEST = b"d" * 48
@@ -59,16 +60,47 @@ def run_of(job: Job, run_id: bytes = b"r" * 16, request: bytes = b"request") -> 
     return RunRecord(job.job_id, run_id, "analyst", request, RunState.RUNNING)
 
 
+def approve(
+    store: Store, approval: bytes, *, caller: str = "airline", again: str = "", has_own_place: bool = True
+) -> list[bytes]:
+    """What is pinned to the agreement once `approval` is; `again`: the same call is not meant."""
+    store.agreements.put_approval(
+        asked(f"approve {approval!r} {again}", approval, caller=caller),
+        digest=DIGEST,
+        approval=approval,
+        has_own_place=has_own_place,
+    )
+    return store.agreements.get(DIGEST).approvals
+
+
 def test_an_agreement_stays_on_the_board_with_its_approvals_in_order(store: Store) -> None:
     put(store)
     put(store)
-    for approval in (b"second", b"first", b"second"):
-        store.agreements.put_approval(
-            asked(f"approve {approval!r}", approval), digest=DIGEST, approval=approval
-        )
-    record = store.agreements.get(DIGEST)
-    assert (record.agreement, record.approvals) == (b"text of " + DIGEST, [b"second", b"first"])
+    approve(store, b"second", caller="weather")
+    assert approve(store, b"first") == [b"second", b"first"]
+    assert store.agreements.get(DIGEST).agreement == b"text of " + DIGEST
     assert store.agreements.digests() == [DIGEST]
+
+
+def test_a_caller_has_one_place_and_fills_no_other(store: Store) -> None:
+    put(store)
+    approve(store, b"junk", caller="stranger")
+    approve(store, b"genuine")
+    assert approve(store, b"genuine", caller="stranger") == [b"genuine", b"genuine"]
+    assert approve(store, b"more junk", caller="stranger") == [b"more junk", b"genuine"]
+    assert approve(store, b"newer") == [b"more junk", b"newer"]
+    assert approve(store, b"genuine") == [b"more junk", b"newer"], "a call that is repeated undoes nothing"
+    assert approve(store, b"genuine", again="on purpose") == [b"more junk", b"genuine"]
+
+
+def test_approvals_of_callers_who_cannot_be_told_apart_do_not_replace_each_other(store: Store) -> None:
+    put(store)
+    for again in ("", "again"):
+        for approval in (b"1", b"2"):
+            approve(store, approval, again=again, has_own_place=False)
+    assert store.agreements.get(DIGEST).approvals == [b"1", b"2"]
+    with pytest.raises(OverQuotaError, match="approvals_per_agreement"):
+        approve(store, b"3", has_own_place=False)
 
 
 def test_an_approval_for_an_unknown_agreement_is_refused(store: Store) -> None:
@@ -139,10 +171,15 @@ def test_quotas_bound_what_a_caller_puts_here(store: Store) -> None:
 
 def test_quotas_bound_approvals(store: Store) -> None:
     put(store)
-    for approval in (b"1", b"2", b"1"):
-        store.agreements.put_approval(asked(f"a{approval!r}"), digest=DIGEST, approval=approval)
+    approve(store, b"1")
+    approve(store, b"2", caller="weather")
     with pytest.raises(OverQuotaError, match="approvals_per_agreement"):
-        store.agreements.put_approval(asked("a3"), digest=DIGEST, approval=b"3")
+        approve(store, b"3", caller="stranger")
+    assert approve(store, b"newer") == [b"newer", b"2"], "who has a place keeps it"
+
+
+def test_a_board_keeps_no_more_approvals_than_an_enclave_takes() -> None:
+    assert Quotas().approvals_per_agreement == limits.APPROVALS_MAX
 
 
 def test_quotas_bound_living_jobs_of_one_and_of_all(store: Store) -> None:
@@ -262,7 +299,7 @@ def test_state_of_another_release_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StateError, match="schema version 99, expected 1"):
+    with pytest.raises(StateError, match="schema version 99, expected 2"):
         Store(tmp_path / "state.sqlite", QUOTAS)
 
 

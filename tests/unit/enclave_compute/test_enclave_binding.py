@@ -123,14 +123,20 @@ def test_approvals_that_are_no_byte_strings(enclave: Enclave, agreed: Agreement,
         enclave.call(Op.BIND, encode({"agreement": agreed.encode(), "approvals": approvals}))
 
 
-def test_more_approvals_than_there_can_be_parties(enclave: Enclave, agreed: Agreement) -> None:
-    approvals = [b"x"] * (limits.PARTIES_MAX + 1)
+def test_as_many_approvals_as_a_board_keeps_are_looked_through(enclave: Enclave, agreed: Agreement) -> None:
+    genuine = world.approve(agreed)
+    junk = [bytes(limits.APPROVAL_MAX_BYTES)] * (limits.APPROVALS_MAX - len(genuine))
+    enclave.bind(agreed, [*junk, *genuine])
+
+
+def test_more_approvals_than_a_board_keeps(enclave: Enclave, agreed: Agreement) -> None:
+    approvals = [b"x"] * (limits.APPROVALS_MAX + 1)
     with refused(Refusal.OVER_LIMIT):
         enclave.call(Op.BIND, encode({"agreement": agreed.encode(), "approvals": approvals}))
 
 
 def test_the_largest_request_that_there_can_be_is_read(enclave: Enclave) -> None:
-    approvals = [bytes(limits.APPROVAL_MAX_BYTES)] * limits.PARTIES_MAX
+    approvals = [bytes(limits.APPROVAL_MAX_BYTES)] * limits.APPROVALS_MAX
     body = encode({"agreement": bytes(limits.AGREEMENT_MAX_BYTES), "approvals": approvals})
     with refused(Refusal.MALFORMED):  # not for its size
         enclave.call(Op.BIND, body)

@@ -46,7 +46,7 @@ def agreement(tmp_path_factory: pytest.TempPathFactory) -> Agreement:
 
 
 def test_all_parties_sign_and_it_is_in_force(agreement: Agreement) -> None:
-    approvals = [sign(agreement, who, now=MIDDLE) for who in (WEATHER, AIRLINE)]
+    approvals = [sign(agreement, who, now=MIDDLE) for who in (AIRLINE, WEATHER)]
     assert verify_approvals_untrusted(agreement, approvals).digest == agreement.digest()
     status = approval_status(agreement, approvals)
     assert status.in_force

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from party_client.agreements.agreement_file import save_agreement
 from party_client.cli.main import main
 from party_client.tls import make_development_certificates
 from protos.formats.agreement import Agreement
+from scenarios.machine.pki import fingerprint, load_or_create_root, root_path
 from tests.unit.party_client.agreement_board import Board, served
 from tests.unit.party_client.written_agreement import AIRLINE, ANALYST, WEATHER, write
 
@@ -214,6 +216,22 @@ def test_sign_and_approvals(concordat: Command, agreement: Agreement, tmp_path: 
     assert facts["missing"] == []
 
 
+def test_sign_without_asking_still_says_who_vouches_for_the_enclave(
+    concordat: Command, agreement: Agreement, tmp_path: Path
+) -> None:
+    certificate = load_or_create_root(tmp_path).certificate
+    release = replace(agreement.releases[0], root_sha256=fingerprint(certificate))
+    save_agreement(tmp_path / "flights.agreement", replace(agreement, releases=(release,)))
+    sign_as = ("agreement", "sign", "flights.agreement", "--yes", "--identity", "keys/airline.key")
+    status, _, err = concordat(*sign_as)
+    assert (status, "UNKNOWN ROOT: release test: " in err) == (0, True)
+    root = ("--root", root_path(tmp_path))
+    status, _, err = concordat(*sign_as, *root)
+    assert (status, "SIMULATED: release test: " in err, "UNKNOWN ROOT" in err) == (0, True, False)
+    (warning,) = answer(concordat(*sign_as, *root, "--json"))["warnings"]
+    assert warning.startswith("SIMULATED: ")
+
+
 def test_sign_asks_and_takes_silence_for_no(concordat: Command, agreement: Agreement, tmp_path: Path) -> None:
     status, _, err = concordat("agreement", "sign", "flights.agreement", "--identity", "keys/airline.key")
     assert status == 1
@@ -282,7 +300,25 @@ def test_board_carries_agreement_and_approvals(
     got = sorted(path.name for path in (tmp_path / "got").iterdir())
     assert got == ["airline.approval", "weather_service.approval"]
     status, out, _ = concordat(*fetch[:-1], *options)
-    assert (status, "1 approvals that do not verify were ignored" in out) == (0, True)
+    assert (status, "ignored: 1 message pinned there" in out) == (0, True)
+
+
+def test_of_two_approvals_of_a_party_the_first_is_fetched(
+    concordat: Command, agreement: Agreement, tmp_path: Path, board: tuple[Board, list[str]]
+) -> None:
+    pinned, options = board
+    first = sign(agreement, AIRLINE, now=datetime.now(UTC))
+    later = sign(agreement, AIRLINE, now=datetime.now(UTC) + timedelta(days=1))
+    pinned.agreements[agreement.digest()] = agreement.encode()
+    pinned.approvals[agreement.digest()] = [b"junk", first, later]
+    fetch = ("agreement", "fetch", agreement.digest().hex(), "-o", "got.agreement", "--approvals", "got")
+    facts = answer(concordat(*fetch, "--json", *options))
+    assert (facts["signed"], facts["missing"], facts["ignored_approvals"]) == (
+        ["airline"],
+        ["weather_service"],
+        2,
+    )
+    assert [path.read_bytes() for path in (tmp_path / "got").iterdir()] == [first]
 
 
 def test_approval_of_another_agreement_is_not_even_sent(

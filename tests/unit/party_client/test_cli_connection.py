@@ -65,21 +65,28 @@ def test_options_that_do_not_fit(arguments: list[str], complaint: str) -> None:
     assert complaint in output
 
 
+def test_a_root_of_trust_is_refused_where_nothing_is_verified(tmp_path: Path) -> None:
+    load_or_create_root(tmp_path)
+    given = ["--coordinator", "h:1", "--plaintext", "--root", str(root_path(tmp_path))]
+    status, output = invoked(given)
+    assert (status, "No such option" in output and "--root" in output) == (2, True)
+
+
 def test_plaintext_stays_on_this_machine() -> None:
     with pytest.raises(TransportError, match="plaintext"):
-        connect(Connection("relay.example:7070", None, None, True, ()))
-    with connect(Connection("127.0.0.1:1", None, None, True, ())) as coordinator:
+        connect(Connection("relay.example:7070", None, None, True))
+    with connect(Connection("127.0.0.1:1", None, None, True)) as coordinator:
         assert isinstance(coordinator, Coordinator)
 
 
 def test_tls_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match="--as"):
-        connect(Connection("h:1", tmp_path, None, False, ()))
+        connect(Connection("h:1", tmp_path, None, False))
     with pytest.raises(TransportError, match="tls dev") as caught:
-        raise_hint(Connection("h:1", tmp_path, None, False, ()), "airline")
+        raise_hint(Connection("h:1", tmp_path, None, False), "airline")
     assert "ca.pem" in caught.value.message
     with pytest.raises(FormatError):
-        connect(Connection("h:1", tmp_path, "../airline", False, ()))
+        connect(Connection("h:1", tmp_path, "../airline", False))
 
 
 def raise_hint(connection: Connection, identity_id: str) -> None:
@@ -92,7 +99,7 @@ def raise_hint(connection: Connection, identity_id: str) -> None:
 
 def test_roots_are_added_to_awss(tmp_path: Path) -> None:
     load_or_create_root(tmp_path)
-    roots = Connection("h:1", None, None, True, (root_path(tmp_path),)).trusted_roots()
+    roots = trusted_roots((root_path(tmp_path),))
     assert [root.is_aws for root in roots] == [True, False]
     assert [root.is_simulated for root in roots] == [False, True]
     assert trusted_roots(()) == TrustedRoots.aws()

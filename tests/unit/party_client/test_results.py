@@ -182,6 +182,9 @@ def test_every_part_of_a_receipt_is_tied_to_the_others(released: Released) -> No
         ({"agreement": other.encode(), "approvals": tuple(approve(other))}, ReceiptMismatchError),
         ({"approvals": released.receipt.approvals[:1]}, SignatureError),
         ({"approvals": released.receipt.approvals[:1] * 2}, SignatureError),
+        ({"approvals": released.receipt.approvals[::-1]}, SignatureError),
+        ({"approvals": (*released.receipt.approvals, released.receipt.approvals[0])}, SignatureError),
+        ({"approvals": (*released.receipt.approvals, b"junk")}, FormatError),
         ({"attestation": document}, ReceiptNotAttestedError),  # made for a party, not for a receipt
         ({"attestation": released.receipt.attestation[:-1]}, AttestationError),
     ]

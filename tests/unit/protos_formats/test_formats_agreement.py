@@ -57,6 +57,11 @@ def test_release_refuses(changes: dict[str, Any], message: str) -> None:
         Release.from_value_untrusted({**RELEASE.to_value(), **changes})
 
 
+def test_a_release_whose_measurements_have_zeros_in_them() -> None:
+    release = replace(RELEASE, pcr0=bytes(47) + b"\x01", pcr1=b"\x01" + bytes(47), pcr2=b"\x00\x01" * 24)
+    assert Release.from_value_untrusted(release.to_value()) == release
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -136,6 +141,39 @@ def test_agreement_comes_back() -> None:
     assert Agreement.decode_untrusted(with_fields(logged="phases")).logged == "phases"
     crowded = replace(agreement(), parties=crowd(2) + agreement().parties)
     assert Agreement.decode_untrusted(crowded.encode()) == crowded
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parties": (*crowd(62), *agreement().parties)},
+        {"analysts": (*crowd(63), *agreement().analysts)},
+        {"datasets": (*agreement().datasets, *(replace(FLIGHTS, id=f"d{number}") for number in range(62)))},
+        {"queries": tuple(replace(QUERY, id=f"q{number}") for number in range(256))},
+        {"releases": tuple(replace(RELEASE, pcr0=bytes([number + 1]) * 48) for number in range(64))},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_as_many_as_there_may_be(changes: dict[str, Any]) -> None:
+    full = replace(agreement(), **changes)
+    assert Agreement.decode_untrusted(full.encode()) == full
+
+
+def of_size(size_bytes: int) -> Agreement:
+    """An agreement with so many bytes: the SQL of its queries is what fills it."""
+    queries = [replace(QUERY, id=f"q{number:02}", sql="x" * 20_000) for number in range(52)]
+    queries[0] = replace(QUERY, sql="x" * 1000)
+    missing = size_bytes - len(replace(agreement(), queries=tuple(queries)).encode())
+    queries[0] = replace(QUERY, sql="x" * (1000 + missing))
+    return replace(agreement(), queries=tuple(queries))
+
+
+def test_the_largest_agreement_that_there_can_be() -> None:
+    largest = of_size(AGREEMENT_MAX_BYTES)
+    assert len(largest.encode()) == AGREEMENT_MAX_BYTES
+    assert Agreement.decode_untrusted(largest.encode()).digest() == largest.digest()
+    with pytest.raises(LimitExceededError, match="agreement: got 1048577 bytes"):
+        of_size(AGREEMENT_MAX_BYTES + 1).encode()
 
 
 def test_names_are_found() -> None:

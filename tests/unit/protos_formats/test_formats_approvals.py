@@ -1,4 +1,4 @@
-"""An agreement is in force with one approval of each party and none of anybody else."""
+"""An agreement is in force with one approval of each party, whatever else was pinned to it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from protos.formats import cose
+from protos.formats import cose, limits
 from protos.formats.approvals import (
     APPROVAL_LABEL,
     AgreementInForce,
+    genuine_approvals_untrusted,
+    sign_approval,
     verify_approval_untrusted,
     verify_approvals_untrusted,
 )
@@ -29,7 +31,7 @@ DIGEST = agreement().digest()
 
 
 def test_in_force() -> None:
-    in_force = verify_approvals_untrusted(agreement(), [approval(WEATHER), approval(AIRLINE)])
+    in_force = verify_approvals_untrusted(agreement(), [approval(AIRLINE), approval(WEATHER)])
     assert (in_force.agreement, in_force.digest) == (agreement(), DIGEST)
     assert [given.party for given in in_force.approvals] == ["airline", "weather"]
     assert [given.signed_at_s for given in in_force.approvals] == [SIGNED_AT_S] * 2
@@ -44,12 +46,37 @@ def test_in_force() -> None:
         ([approval(AIRLINE), approval(WEATHER), approval(AIRLINE)], "approval of airline: signed twice"),
         ([approval(AIRLINE), approval(WEATHER), approval(STRANGER)], "a key that no party"),
         ([approval(AIRLINE), approval(ANALYST)], "a key that no party"),
+        ([approval(WEATHER), approval(AIRLINE)], "got those of weather, airline, expected them in the"),
     ],
 )
 def test_not_in_force(messages: list[bytes], text: str) -> None:
     with pytest.raises(SignatureError, match=text) as caught:
         verify_approvals_untrusted(agreement(), messages)
     assert caught.value.hint
+
+
+JUNK = (
+    b"junk",
+    bytes(limits.APPROVAL_MAX_BYTES),
+    approval(STRANGER),
+    approval(ANALYST),
+    approval(AIRLINE, agreed=replace(agreement(), purpose="Another purpose")),
+    approval(AIRLINE)[:-1] + bytes([approval(AIRLINE)[-1] ^ 1]),
+)
+
+
+def test_genuine_approvals_are_found_among_anything() -> None:
+    airline, weather = approval(AIRLINE), approval(WEATHER)
+    for messages in ([weather, airline], [*JUNK, weather, *JUNK, airline, *JUNK]):
+        assert genuine_approvals_untrusted(agreement(), messages) == (airline, weather)
+    assert genuine_approvals_untrusted(agreement(), [*JUNK, weather]) == (weather,)
+    assert genuine_approvals_untrusted(agreement(), JUNK) == ()
+
+
+def test_the_first_genuine_approval_of_a_party_counts() -> None:
+    later = sign_approval(DIGEST, party="airline", key=AIRLINE.signing, signed_at_s=SIGNED_AT_S + 1)
+    for first, second in ((approval(AIRLINE), later), (later, approval(AIRLINE))):
+        assert genuine_approvals_untrusted(agreement(), [*JUNK, first, second]) == (first,)
 
 
 def test_nothing_else_makes_an_agreement_in_force() -> None:

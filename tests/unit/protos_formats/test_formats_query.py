@@ -42,7 +42,10 @@ def test_parameter_refuses(arguments: dict[str, Any], message: str) -> None:
         Parameter(**arguments)
 
 
-@pytest.mark.parametrize("parameter", [RANGE, CHOICE, Parameter("p", low=-(2**63), high=2**63 - 1)])
+@pytest.mark.parametrize(
+    "parameter",
+    [RANGE, CHOICE, Parameter("p", low=-(2**63), high=2**63 - 1), Parameter("only_one", low=7, high=7)],
+)
 def test_parameter_comes_back(parameter: Parameter) -> None:
     assert Parameter.from_value_untrusted(parameter.to_value()) == parameter
 
@@ -114,6 +117,8 @@ def test_query_value_refuses(changes: dict[str, Any], expect: type[Exception], m
 
 def test_query_comes_back_and_its_digest_names_every_rule() -> None:
     assert Query.from_value_untrusted(QUERY.to_value()) == QUERY
+    full = replace(QUERY, parameters=PARAMETERS[:32])
+    assert Query.from_value_untrusted(full.to_value()) == full
     others = [
         replace(QUERY, sql=QUERY.sql + " "),
         replace(QUERY, max_runs=6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from protos.formats import limits
 from protos.formats.canonical import decode_untrusted, encode
 from protos.formats.errors import FormatError, LimitExceededError, SealError
+from protos.formats.query import PARAMETERS_MAX
 from protos.formats.receipt import Claims, Receipt, Suppression
 from protos.formats.result import (
     SMALLEST_BUCKET_BYTES,
@@ -63,9 +65,17 @@ def test_run_request_refuses(changes: dict[str, Any], message: str) -> None:
     assert "secret" not in caught.value.message
 
 
+def test_a_run_request_has_as_many_parameters_as_a_query() -> None:
+    parameters = {f"p{number}": number for number in range(PARAMETERS_MAX)}
+    full = replace(run_request(), parameters=parameters)
+    assert RunRequest.decode_untrusted(full.encode()) == full
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"agreement": bytes(47)}, "agreement digest: got 47 bytes, expected 48"),
+        ({"enclave": bytes(48)}, "enclave id: got 48 bytes, expected 16"),
         ({"sealed": b""}, "sealed result: got 0 bytes, expected 1 to"),
         ({"sealed": "x"}, "sealed result: got str, expected bytes"),
         ({"receiver": "A"}, "receiver: got 'A'"),
@@ -109,6 +119,9 @@ def test_the_largest_sealed_result_fits_a_frame() -> None:
     largest = SealedResult(result_context(), bytes(len(pad(bytes(limits.RESULT_MAX_BYTES))) + 1136)).encode()
     assert len(largest) <= limits.FRAME_BODY_MAX_BYTES
     assert SealedResult.decode_untrusted(largest).encode() == largest
+    over = replace(SealedResult.decode_untrusted(largest), sealed=bytes(33_555_569))
+    with pytest.raises(FormatError, match="sealed result: got 33555569 bytes, expected 1 to 33555568"):
+        SealedResult.decode_untrusted(over.encode())
 
 
 def test_a_result_over_the_limit_is_not_padded() -> None:
@@ -157,6 +170,8 @@ USED = claims().datasets[0].to_value()
         ({"receivers": ["a"] * 65}, "receivers: got 65 items, expected at most 64"),
         ({"datasets": []}, "datasets: got 0 items, expected at least 1"),
         ({"datasets": [USED] * 65}, "datasets: got 65 items"),
+        ({"datasets": [{**USED, "dataset": "D"}]}, "dataset: got 'D'"),
+        ({"datasets": [{**USED, "party": None}]}, "party: got 'None'"),
         ({"datasets": [{**USED, "upload": b""}]}, "upload id: got 0 bytes"),
         ({"datasets": [{**USED, "manifest": b""}]}, "manifest digest: got 0 bytes"),
         ({"datasets": [{**USED, "rows": 3}]}, "used dataset: missing keys .*, unknown keys"),

@@ -116,6 +116,7 @@ def test_dataset_refuses(changes: dict[str, Any], message: str) -> None:
         ({"columns": {}}, FormatError, "columns: got dict, expected a list"),
         ({"columns": [0] * 2001}, LimitExceededError, "columns: got 2001 items"),
         ({"columns": [0]}, FormatError, "column: got int, expected a map"),
+        ({"unique": {}}, FormatError, "unique: got dict, expected a list"),
         ({"unique": [1]}, FormatError, "unique: got '1', expected a name"),
         ({"unique": ["flight_id"] * 17}, LimitExceededError, "unique: got 17 items"),
         ({"owner": "Airline"}, FormatError, "dataset owner: got 'Airline'"),
