@@ -9,6 +9,7 @@ interrupted. An error is two lines on standard error, `error:` and `hint:`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import errno
 import os
@@ -17,7 +18,7 @@ from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -161,5 +162,18 @@ def _first_line(entry: metadata.EntryPoint) -> str:
     return ""
 
 
+def program() -> NoReturn:
+    """The `concordat` command: `main`, and then gone.
+
+    Python's own way out takes the interpreter down while threads of native libraries may still be in it: one
+    that reads ahead in a large file then ends the process with a crash, after everything has been said.
+    """
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a pipe that nobody reads any more, or closed
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -18,7 +18,7 @@ from tests.conformance.nitro.signing import document, pcr, pcr_bank
 NOW = datetime.now(UTC)
 CHAIN = make_chain(NOW)
 NONCE = bytes(range(32))
-DEBUG = document(CHAIN, NOW, pcrs=pcr_bank(pcr0=bytes(48), pcr1=bytes(48), pcr2=bytes(48)))
+
 CODE = [part for index in range(3) for part in (f"--pcr{index}", pcr(f"code {index}").hex())]
 
 
@@ -32,6 +32,10 @@ def root(tmp_path: Path) -> str:
 def fresh() -> bytes:
     """Signed when it is asked for: a suite may run for longer than a document counts as fresh."""
     return document(CHAIN, datetime.now(UTC), nonce=NONCE)
+
+
+def debug() -> bytes:
+    return document(CHAIN, datetime.now(UTC), pcrs=pcr_bank(pcr0=bytes(48), pcr1=bytes(48), pcr2=bytes(48)))
 
 
 def run(*arguments: str, data: bytes | None = None) -> Result:
@@ -70,7 +74,7 @@ def test_without_a_nonce_the_output_says_that_it_may_be_a_replay(root: str) -> N
 
 
 def test_what_is_unsafe_says_so_in_the_output(root: str) -> None:
-    result = run("verify", "-", root, "--any-measurement", "--allow-debug", "--at-signed-time", data=DEBUG)
+    result = run("verify", "-", root, "--any-measurement", "--allow-debug", "--at-signed-time", data=debug())
     assert result.exit_code == 0
     assert result.stdout.startswith("verified (replay)\n")
     for warning in ("NOT AWS's", "REPLAY: ", "the code is unknown", "UNSAFE: debug mode;"):
@@ -102,7 +106,7 @@ def test_json_tells_everything(root: str) -> None:
 def test_refusals_are_errors_with_a_code_and_json_on_request(root: str) -> None:
     assert code(run("verify", "-", *CODE)) == "attestation/untrusted-root"
     assert code(run("verify", "-", root, *CODE, "--nonce", bytes(32).hex())) == "attestation/nonce-mismatch"
-    assert code(run("verify", "-", root, "--any-measurement", data=DEBUG)) == "attestation/debug-mode"
+    assert code(run("verify", "-", root, "--any-measurement", data=debug())) == "attestation/debug-mode"
     assert code(run("verify", "-", root, *CODE, data=bytes(20_000))) == "attestation/size"
     refused = run("verify", "-", "--json", *CODE)
     assert code(refused) == facts(refused)["code"]
@@ -111,7 +115,7 @@ def test_refusals_are_errors_with_a_code_and_json_on_request(root: str) -> None:
 
 def test_an_expectation_of_zeros_is_refused(root: str) -> None:
     zeros = [part for index in range(3) for part in (f"--pcr{index}", "00" * 48)]
-    assert code(run("verify", "-", root, *zeros, data=DEBUG)) == "attestation/expectation-malformed"
+    assert code(run("verify", "-", root, *zeros, data=debug())) == "attestation/expectation-malformed"
 
 
 @pytest.mark.parametrize(
