@@ -35,6 +35,7 @@ from party_client.attestation.expectations import require_release
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import AgreementInForce, verify_approvals_untrusted
 from protos.formats.binding import receipt_user_data
+from protos.formats.budget import window_limits
 from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import DIGEST_BYTES
 from protos.formats.receipt import Claims, Receipt
@@ -155,6 +156,9 @@ def require_claims_fit(claims: Claims, agreement: Agreement) -> None:
             )
     if claims.runs_left >= query.max_runs:
         raise _mismatch("runs left", str(claims.runs_left), f"fewer than {query.max_runs}")
+    bounds = window_limits(query, all_queries=agreement.limits.max_runs)
+    if (charged := {charge.window: charge.limit for charge in claims.budget}) != bounds:
+        raise _mismatch("budget", str(charged), str(bounds))
     is_first = claims.previous == bytes(DIGEST_BYTES)
     if is_first != (claims.sequence == 1):
         raise _mismatch(

@@ -19,7 +19,7 @@ from tests.engine_world import MEMORY_MIB, column, table
 
 def one_column(kind: str, *, nullable: bool = True) -> Dataset:
     columns = (column("unit", "int64"), column("x", kind, nullable=nullable))
-    return Dataset("data", "owner", columns, "unit", 1, (), 1000, 1_000_000)
+    return Dataset("data", "owner", columns, "unit", 2, (), 1000, 1_000_000)
 
 
 GOOD = one_column("int64", nullable=False)
