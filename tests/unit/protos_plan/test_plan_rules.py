@@ -91,7 +91,9 @@ def test_a_join_column_leaves_a_list_only_where_its_owner_granted_it() -> None:
 
 def agreed(sql: str, *datasets: Dataset, name: str = "q") -> tuple[Agreement, Query]:
     query = replace(world.query(sql), id=name)
-    return replace(world.agreement(*datasets), queries=(query, world.query(COUNT))), query
+    opened = tuple(replace(dataset, rules=Rules()) for dataset in datasets)
+    agreement = replace(world.agreement(*opened), queries=(query, world.query(COUNT)))
+    return replace(agreement, datasets=datasets), query
 
 
 def compiled(sql: str, *datasets: Dataset, name: str) -> Plan:
