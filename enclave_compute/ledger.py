@@ -34,7 +34,7 @@ class Release:
 
 
 class Ledger:
-    """The releases of one enclave life. Not thread-safe: runs take turns."""
+    """The releases of one enclave life. One thread at a time writes, runs take turns; any may read."""
 
     def __init__(self, agreement: Agreement) -> None:
         self._limits = agreement.limits

@@ -128,9 +128,8 @@ class Life:
         return self._require(op).runs.released(run_id)
 
     def budget(self, signed_request: bytes) -> bytes:
-        """What is left of every query, signed. Waits for a run that is going on, which will change it."""
-        with self._running:
-            return self._require(Op.BUDGET).runs.budget(signed_request)
+        """What is left of every query, signed; a run that is going on has not been charged yet."""
+        return self._require(Op.BUDGET).runs.budget(signed_request)
 
     def close(self) -> None:
         """End this life; the keys go with it."""

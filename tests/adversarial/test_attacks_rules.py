@@ -85,12 +85,12 @@ def test_attack_20_fan_out_after_the_join() -> None:
 def test_attack_20_bound_of_one_owner_is_not_spent_by_another() -> None:
     """The insurer's contracts are bounded as well, each owner's units by its own rule."""
     people = patients([(n, "a", 1) for n in range(6)])
-    claims = engine_world.table(CLAIMS, [(n, contract, 1) for n in range(6) for contract in range(3)])
+    claims = engine_world.table(CLAIMS, [(n, contract, 1) for n in range(6) for contract in range(5)])
     sql = f"SELECT COUNT(*) AS n {JOIN}"
     bounded = ruled(CLAIMS, max_rows_per_unit=4)
     assert rows_of(run(sql, {PATIENTS: people, bounded: claims})) == []  # 4 of each contract: 4 patients
     loose = ruled(CLAIMS, max_rows_per_unit=5)
-    assert rows_of(run(sql, {PATIENTS: people, loose: claims})) == [(15,)]
+    assert rows_of(run(sql, {PATIENTS: people, loose: claims})) == [(25,)]
 
 
 @pytest.mark.parametrize("outlier", [10**6, -(10**6)])
