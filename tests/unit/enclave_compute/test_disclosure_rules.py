@@ -15,6 +15,7 @@ from protos.formats.calls import Refusal
 from protos.formats.rules import Clamp, OptOut
 from protos.formats.schema import Dataset
 from tests import engine_world as world
+from tests.chunk_tables import chunk
 from tests.engine_world import MEMORY_MIB, column, rows_of, run, with_column
 
 MEMBERS = Dataset(
@@ -232,7 +233,7 @@ def test_a_dataset_that_is_too_small_is_not_accepted(
     dataset = ruled(ORDERS, **rules)
     engine = Engine(MEMORY_MIB, 1)
     engine.create(dataset)
-    engine.append_untrusted("orders", world.chunk(orders(*((n, "1.00") for n in people), dataset=dataset)))
+    engine.append_untrusted("orders", chunk(orders(*((n, "1.00") for n in people), dataset=dataset)))
     if accepted:
         assert engine.finish("orders") == len(people)
         return
