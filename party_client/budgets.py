@@ -54,12 +54,13 @@ def verify_budget_untrusted(
             "budget: got an answer to another question than the one just asked",
             hint="ask again; if it stays so, the coordinator shows you old answers",
         )
-    stated = {
-        query.query: {window.window: window.limit for window in query.windows} for query in budget.queries
-    }
-    agreed = {
-        query.id: window_limits(query, all_queries=agreement.limits.max_runs) for query in agreement.queries
-    }
+    stated = [
+        (query.query, [(window.window, window.limit) for window in query.windows]) for query in budget.queries
+    ]
+    agreed = [
+        (query.id, list(window_limits(query, all_queries=agreement.limits.max_runs).items()))
+        for query in agreement.queries
+    ]
     if stated != agreed:
         raise BudgetError(
             "budget: got other windows than those of the agreement",
