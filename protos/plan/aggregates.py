@@ -69,8 +69,10 @@ def read_aggregate(reader: ScalarReader, node: exp.Expr) -> Aggregate:
         raise refuse(node, reader.sql, hint="COUNT(*) counts rows")
     argument = reader.read(inner)
     _require_plain_argument(reader, node, argument)
+    # Before its support is worked out: what counts is whether the clamped value is one.
+    argument = clamped(function, argument)
     kind = _type_of(reader, node, function, argument.type)
-    return clamped(Aggregate(function, argument, kind, support_of(argument)))
+    return Aggregate(function, argument, kind, support_of(argument))
 
 
 def released_type(kind: ValueType) -> ValueType:

@@ -11,17 +11,15 @@ from dataclasses import replace
 from typing import Final
 
 from protos.formats.rules import Clamp
-from protos.plan.expressions import Aggregate, Apply, Case, ColumnRef, Expression
+from protos.plan.expressions import Apply, Case, ColumnRef, Expression
 from protos.plan.values import ValueType
 
 CLAMPED: Final = frozenset({"avg", "max", "min", "sum"})
 
 
-def clamped(aggregate: Aggregate) -> Aggregate:
-    """`aggregate` over clamped values; itself when no column in it has a clamp."""
-    if aggregate.function not in CLAMPED or aggregate.argument is None:
-        return aggregate
-    return replace(aggregate, argument=_values_clamped(aggregate.argument))
+def clamped(function: str, argument: Expression) -> Expression:
+    """The `argument` of an aggregate with its values clamped; itself when no column in it has a clamp."""
+    return _values_clamped(argument) if function in CLAMPED else argument
 
 
 def _values_clamped(expression: Expression) -> Expression:

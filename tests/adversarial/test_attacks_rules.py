@@ -109,6 +109,18 @@ def test_attack_29_one_extreme_value_shows_its_owner(outlier: int) -> None:
     assert (low, high) == (min(50, end), max(50, end))
 
 
+def test_attack_29_a_clamp_that_leaves_one_value_behind_a_sum() -> None:
+    """Clamped to 100, nine of ten scores make the sum's argument a division by zero: one is left."""
+    score = replace(PATIENTS.column("score"), clamp=Clamp("0", "100"))
+    clamped = with_column(PATIENTS, score)
+    people = patients([(n, "a", 200) for n in range(9)] + [(9, "a", 50)])
+    sql = "SELECT COUNT(*) AS n, SUM(1000 // (score - 100)) AS s FROM patients"
+    assert rows_of(run(sql, {PATIENTS: people})) == [(10, 70)]
+    found = run(sql, {clamped: people})
+    assert rows_of(found) == [(10, None)]
+    assert found.suppressed[-1].groups_at_most == 10
+
+
 # --- 42 and every other rule about queries ----------------------------------------------------------------
 
 
