@@ -79,7 +79,7 @@ def test_bounds_that_descend_are_refused() -> None:
 
 
 def test_too_many_rows_in_one_chunk_are_refused() -> None:
-    dataset = Dataset("data", "owner", (column("unit", "bool"),), "unit", 1, (), 2**21, 1_000_000)
+    dataset = Dataset("data", "owner", (column("unit", "bool"),), "unit", 2, (), 2**21, 1_000_000)
     most = pa.table({"unit": pa.array([True] * limits.CHUNK_MAX_ROWS)})
     engine = Engine(MEMORY_MIB, 1)
     engine.create(dataset)
