@@ -23,6 +23,7 @@ from protos.formats.frames import Frame
 from protos.formats.identifiers import require_slug
 from protos.formats.limits import (
     ATTESTATION_DOCUMENT_MAX_BYTES,
+    BUDGET_MAX_BYTES,
     DATASETS_MAX,
     FRAME_BODY_MAX_BYTES,
     KIB,
@@ -160,6 +161,12 @@ class Enclaves:
         frame = self._call(job, Op.RECEIPT, run=run_id)
         with _well_formed():
             return require_bytes(frame.body, what="receipt", max_length=RECEIPT_MAX_BYTES)
+
+    def budget(self, job: Job, *, signed_request: bytes) -> bytes:
+        """The enclave's signed statement of what is left."""
+        frame = self._call(job, Op.BUDGET, body=signed_request)
+        with _well_formed():
+            return require_bytes(frame.body, what="budget", max_length=BUDGET_MAX_BYTES)
 
     def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
         with self.link(job) as link:

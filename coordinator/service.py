@@ -242,6 +242,17 @@ class CoordinatorService(CoordinatorServicer):
             for part in self._store.runs.result_parts(run, request.receiver):
                 yield messages.ResultPart(sealed=part)
 
+    def GetBudget(
+        self, request: messages.GetBudgetRequest, context: grpc.ServicerContext
+    ) -> messages.GetBudgetResponse:
+        """What is left of the agreed runs, by the enclave's own word."""
+        with _answering(context, "GetBudget"):
+            signed_request = require_bytes(
+                request.signed_request, what="signed request", max_length=limits.RUN_REQUEST_MAX_BYTES
+            )
+            signed = self._parts.enclaves.budget(self._running(request.job_id), signed_request=signed_request)
+            return messages.GetBudgetResponse(signed_budget=signed)
+
     # ----------------------------------------------------------------------------------------------------
 
     def _running(self, job_id: str) -> Job:

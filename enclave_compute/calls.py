@@ -95,6 +95,10 @@ def _receipt(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
     return {}, life.released(Op.RECEIPT, _run_id(header)).receipt
 
 
+def _budget(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    return {}, life.budget(body)
+
+
 def _close(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
     life.close()
     return {"phase": str(life.phase)}, b""
@@ -118,5 +122,6 @@ _HANDLERS: Final[dict[Op, Callable[[Life, dict[str, Value], bytes], Answer]]] = 
     Op.RUN: _run,
     Op.RESULT: _result,
     Op.RECEIPT: _receipt,
+    Op.BUDGET: _budget,
     Op.CLOSE: _close,
 }

@@ -127,10 +127,7 @@ def _support_condition(plan: Plan, support: int) -> str:
 
 def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
     """How many groups each threshold held back, then how many released groups lost a value."""
-    counts = [
-        f"COUNT(*) FILTER (WHERE NOT {_enough(threshold, units_column(_unit(plan, threshold)))})"
-        for threshold in plan.thresholds
-    ]
+    counts = [_held_back(plan, threshold) for threshold in plan.thresholds]
     rules = [threshold.rule for threshold in plan.thresholds]
     if plan.supports:
         supported = " AND ".join(_support_condition(plan, index) for index in range(len(plan.supports)))
@@ -138,6 +135,15 @@ def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
         rules.append(f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it")
     numbers = computed.numbers(counts)
     return tuple(Suppression(rule, _bucket(number)) for rule, number in zip(rules, numbers, strict=True))
+
+
+def _held_back(plan: Plan, threshold: Threshold) -> str:
+    enough = _enough(threshold, units_column(_unit(plan, threshold)))
+    if plan.analysis == "list":
+        # A list is held back whole, and counts as one: neither how long it would have been nor whether it
+        # was empty is told.
+        return f"CASE WHEN COUNT(*) FILTER (WHERE {enough}) > 0 THEN 0 ELSE 1 END"
+    return f"COUNT(*) FILTER (WHERE NOT {enough})"
 
 
 def _bucket(count: int) -> int:

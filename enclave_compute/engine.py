@@ -104,7 +104,8 @@ class Engine:
         return decoded.rows
 
     def finish(self, dataset_id: str) -> int:
-        """The rows of a complete dataset. Raises `RefusedError` when its `unique` columns repeat."""
+        """The rows of a complete dataset. Raises `RefusedError` when its `unique` columns repeat, or when
+        there are fewer rows or units than its owner's rules ask for."""
         table = self._tables[dataset_id]
         name = quoted(dataset_id)
         with table.lock, _refusing():
@@ -112,6 +113,7 @@ class Engine:
             rows = _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
             if table.dataset.unique:
                 _require_unique(table, rows)
+            _require_not_too_small(table, rows)
             return rows
 
     def drop(self, dataset_id: str) -> None:
@@ -205,6 +207,18 @@ def _require_unique(table: _Table, rows: int) -> None:
         )
         if table.connection.execute(repeated).fetchall():
             raise RefusedError(Refusal.SCHEMA_MISMATCH, f"{table.dataset.id}: a unique key stands twice")
+
+
+def _require_not_too_small(table: _Table, rows: int) -> None:
+    """As many rows and distinct units came as the agreement asks for, whatever opts out of it later."""
+    dataset, rules = table.dataset, table.dataset.rules
+    if rows < rules.min_rows:
+        raise RefusedError(Refusal.TOO_SMALL, f"{dataset.id}: fewer rows than its min_rows")
+    if rules.min_units:
+        unit, name = quoted(dataset.privacy_unit), quoted(dataset.id)
+        units = _count(table.connection, f"SELECT COUNT(DISTINCT {unit}) FROM {name}")  # noqa: S608
+        if units < rules.min_units:
+            raise RefusedError(Refusal.TOO_SMALL, f"{dataset.id}: fewer privacy units than its min_units")
 
 
 @contextmanager

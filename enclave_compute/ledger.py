@@ -1,5 +1,8 @@
 """What has left this enclave, in order: a hash chain of claims, and how many runs each query has left.
 
+Runs are counted in all and in sliding windows (`protos.formats.budget`). Times are handed in, from the
+security module's clock, which never runs backwards; so a window only ever frees a run by waiting.
+
 Charging a run and writing its release down are one step (`write`), taken after the result exists and before
 anything of it can be fetched; a repeated run id costs nothing. The ledger lives as long as the enclave does:
 what an operator could reset by starting a new one is said in `docs/threat-model.md`, attack 15.
@@ -12,6 +15,7 @@ from typing import Final
 
 from enclave_compute.errors import RefusedError
 from protos.formats.agreement import Agreement
+from protos.formats.budget import IN_ALL, WINDOWS_S, Charge, WindowLeft, window_limits
 from protos.formats.calls import Refusal
 from protos.formats.canonical import digest
 from protos.formats.query import Query
@@ -30,11 +34,11 @@ class Release:
 
 
 class Ledger:
-    """The releases of one enclave life. Not thread-safe: runs take turns."""
+    """The releases of one enclave life. One thread at a time writes, runs take turns; any may read."""
 
     def __init__(self, agreement: Agreement) -> None:
         self._limits = agreement.limits
-        self._runs: dict[str, int] = {}
+        self._charged_at_s: dict[str, list[int]] = {query.id: [] for query in agreement.queries}
         self._releases: dict[bytes, Release] = {}
         self._head = FIRST
 
@@ -42,21 +46,48 @@ class Ledger:
         """What run `run_id` released, if it did."""
         return self._releases.get(run_id)
 
-    def require_runs_left(self, query: Query) -> int:
-        """Runs of `query` that remain after one more. Raises `RefusedError` when there is none."""
-        left = min(
-            query.max_runs - self._runs.get(query.id, 0), self._limits.max_runs - sum(self._runs.values())
+    def left(self, query: Query, *, now_s: int) -> tuple[WindowLeft, ...]:
+        """What every window still lets through at `now_s`."""
+        bounds = window_limits(query, all_queries=self._limits.max_runs)
+        return tuple(
+            WindowLeft(window, runs, max(0, runs - self._used(query.id, window, now_s)))
+            for window, runs in bounds.items()
         )
-        if left < 1:
+
+    def require_runs_left(self, query: Query, *, now_s: int) -> int:
+        """Runs of `query` in this life that remain after one more. Raises `RefusedError` when there is none.
+
+        Costs nothing: what is refused, here or later, is not charged.
+        """
+        left = {item.window: item.left for item in self.left(query, now_s=now_s)}
+        remaining = min(left[window] for window in IN_ALL)
+        if remaining < 1:
             raise RefusedError(Refusal.NO_RUNS_LEFT, f"{query.id} has no run left")
-        return left - 1
+        if spent := [window for window, runs in left.items() if runs < 1]:
+            raise RefusedError(Refusal.NO_RUNS_NOW, f"{query.id} has no run left in this {spent[0]}")
+        return remaining - 1
+
+    def charge(self, query: Query, *, now_s: int) -> tuple[Charge, ...]:
+        """What a run at `now_s` takes from every window; for its claims, nothing is taken yet."""
+        return tuple(
+            Charge(item.window, item.limit, item.left, item.left - 1)
+            for item in self.left(query, now_s=now_s)
+        )
 
     def next_entry(self) -> tuple[int, bytes]:
         """(sequence, previous) of the next claims."""
         return len(self._releases) + 1, self._head
 
-    def write(self, claims: Claims, release: Release) -> None:
-        """Charge the run and keep its release; from here on it can be fetched."""
-        self._runs[claims.query] = self._runs.get(claims.query, 0) + 1
+    def write(self, claims: Claims, release: Release, *, now_s: int) -> None:
+        """Charge the run at `now_s` and keep its release; from here on it can be fetched."""
+        self._charged_at_s[claims.query].append(now_s)
         self._releases[claims.run_id] = release
         self._head = digest(CLAIMS_LABEL, claims.encode())
+
+    def _used(self, query_id: str, window: str, now_s: int) -> int:
+        if window == "agreement":
+            return sum(map(len, self._charged_at_s.values()))
+        charged = self._charged_at_s[query_id]
+        if window == "query":
+            return len(charged)
+        return sum(at_s > now_s - WINDOWS_S[window] for at_s in charged)

@@ -127,6 +127,10 @@ class Life:
         """What a finished run released."""
         return self._require(op).runs.released(run_id)
 
+    def budget(self, signed_request: bytes) -> bytes:
+        """What is left of every query, signed; a run that is going on has not been charged yet."""
+        return self._require(Op.BUDGET).runs.budget(signed_request)
+
     def close(self) -> None:
         """End this life; the keys go with it."""
         self._closed = True

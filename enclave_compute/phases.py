@@ -45,6 +45,7 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
     Op.RUN: _COMPLETE,
     Op.RESULT: _COMPLETE,
     Op.RECEIPT: _COMPLETE,
+    Op.BUDGET: _BOUND_AND_LATER,
     Op.CLOSE: frozenset(Phase),
 }
 """BIND stays allowed so that a repeated binding to the same agreement can be answered; another agreement is

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enclave_compute import disclosure
+from enclave_compute.asking import verify_asker_untrusted
 from enclave_compute.binding import Bound, require_valid_now
 from enclave_compute.clock import NsmClock
 from enclave_compute.engine import Engine
@@ -17,11 +18,11 @@ from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.ledger import Ledger, Release
 from enclave_compute.nsm import Nsm
-from protos.formats import cose, limits
+from protos.formats import cose
 from protos.formats.binding import receipt_user_data
+from protos.formats.budget import BUDGET_LABEL, BUDGET_REQUEST_LABEL, Budget, BudgetRequest, QueryBudget
 from protos.formats.calls import Refusal
-from protos.formats.errors import FormatError, SignatureError
-from protos.formats.participants import Participant
+from protos.formats.errors import FormatError
 from protos.formats.query import ParameterValue, Query
 from protos.formats.receipt import Claims, Receipt, UsedDataset
 from protos.formats.result import ResultContext, result_digest, seal_result
@@ -64,17 +65,44 @@ class Runs:
                 raise RefusedError(Refusal.WRONG_PLACE, "this run id stands for another request")
             return earlier
         require_valid_now(self._bound.agreement, self._clock)
-        runs_left = self._ledger.require_runs_left(allowed.query)
+        runs_left = self._ledger.require_runs_left(allowed.query, now_s=self._clock.now_s())
         plan = self._bound.plans[allowed.query.id]
         released = disclosure.release(self._engine, plan, allowed.parameters)
-        claims = self._claims(allowed, released, used, runs_left)
+        # The time of the charge is that of the release, not of the request: computing may take long, and
+        # windows are about when results leave. Runs take turns, so there are no fewer left than before.
+        now_s = self._clock.now_s()
+        claims = self._claims(allowed, released, used, runs_left, now_s)
         release = self._seal(allowed, released.table_ipc, claims)
-        self._ledger.write(claims, release)
+        self._ledger.write(claims, release, now_s=now_s)
         return release
 
-    def _require_allowed(self, signed_request: bytes) -> _Allowed:
-        asker, request = self._verify_request(signed_request)
+    def budget(self, signed_request: bytes) -> bytes:
+        """What is left of every query, signed with the key that the attested bundle names.
+
+        Every participant may ask. Asking costs nothing and can be repeated: the answer is for the nonce.
+        """
         agreement = self._bound.agreement
+        asker, payload = verify_asker_untrusted(
+            agreement, signed_request, typ=BUDGET_REQUEST_LABEL, what="budget request"
+        )
+        request = BudgetRequest.decode_untrusted(payload)
+        if (request.agreement_digest, request.enclave_id) != (self._bound.digest, self._keys.enclave_id):
+            raise RefusedError(Refusal.WRONG_PLACE, "the request is for another agreement or enclave")
+        if request.requested_by != asker.id:
+            raise RefusedError(Refusal.NOT_ALLOWED, "asked in the name of somebody else")
+        now_s = self._clock.now_s()
+        left = tuple(
+            QueryBudget(query.id, self._ledger.left(query, now_s=now_s)) for query in agreement.queries
+        )
+        answer = Budget(request.nonce, self._bound.digest, self._keys.enclave_id, now_s, left)
+        return cose.sign(answer.encode(), typ=BUDGET_LABEL, key=self._keys.signing)
+
+    def _require_allowed(self, signed_request: bytes) -> _Allowed:
+        agreement = self._bound.agreement
+        asker, payload = verify_asker_untrusted(
+            agreement, signed_request, typ=RUN_REQUEST_LABEL, what="run request"
+        )
+        request = RunRequest.decode_untrusted(payload)
         if (request.agreement_digest, request.enclave_id) != (self._bound.digest, self._keys.enclave_id):
             raise RefusedError(Refusal.WRONG_PLACE, "the request is for another agreement or enclave")
         try:
@@ -89,30 +117,13 @@ class Runs:
             raise RefusedError(Refusal.NOT_ALLOWED, error.message) from error
         return _Allowed(request, signed_request, query, parameters)
 
-    def _verify_request(self, signed_request: bytes) -> tuple[Participant, RunRequest]:
-        agreement = self._bound.agreement
-        most = limits.RUN_REQUEST_MAX_BYTES
-        kid = cose.signer_untrusted(signed_request, max_bytes=most, what="run request")
-        people = {
-            cose.key_id(person.signing_key): person for person in (*agreement.parties, *agreement.analysts)
-        }
-        if kid not in people:
-            raise RefusedError(Refusal.BAD_SIGNATURE, "signed by nobody of the agreement")
-        asker = people[kid]
-        try:
-            payload = cose.verify_untrusted(
-                signed_request, typ=RUN_REQUEST_LABEL, public_key=asker.signing_key, max_bytes=most
-            )
-        except SignatureError as error:
-            raise RefusedError(Refusal.BAD_SIGNATURE, error.message) from error
-        return asker, RunRequest.decode_untrusted(payload)
-
     def _claims(
         self,
         allowed: _Allowed,
         released: disclosure.Released,
         used: tuple[UsedDataset, ...],
         runs_left: int,
+        now_s: int,
     ) -> Claims:
         sequence, previous = self._ledger.next_entry()
         return Claims(
@@ -130,6 +141,7 @@ class Runs:
             sequence=sequence,
             previous=previous,
             runs_left=runs_left,
+            budget=self._ledger.charge(allowed.query, now_s=now_s),
         )
 
     def _seal(self, allowed: _Allowed, table_ipc: bytes, claims: Claims) -> Release:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from party_client.agreements import approval_by, sign
 from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
+from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
 from party_client.jobs import wait_until_running
@@ -32,6 +33,7 @@ from party_client.transport import Coordinator, DeadlineError, TransportError, U
 from party_client.upload import Acceptance, Upload
 from protos.formats import cose
 from protos.formats.agreement import Agreement
+from protos.formats.budget import Budget
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import RUN_ID_BYTES
 from protos.formats.limits import KIB, NONCE_BYTES, RESULT_MAX_BYTES
@@ -286,6 +288,17 @@ class Client:
             raise RunRefusedError(run.refusal)
         if run.state != wire.RUN_STATE_RELEASED:
             raise RunLostError(run_id)
+
+    def budget(self, job_id: str, agreement: Agreement, *, enclave: VerifiedEnclave | None = None) -> Budget:
+        """What the enclave says is left of the agreed runs, for every query and window; it costs nothing.
+
+        `enclave` is one that was verified a moment ago; without it, the job's is verified now. Raises
+        `AttestationError`, `SignatureError`, `BudgetError` or `TransportError`.
+        """
+        verified = enclave or self.verify(job_id, agreement)
+        nonce, signed = budget_request(agreement, verified, self.identity)
+        answer = self.coordinator.get_budget(job_id, signed)
+        return verify_budget_untrusted(answer, nonce=nonce, agreement=agreement, enclave=verified)
 
     def result(
         self,

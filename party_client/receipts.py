@@ -35,8 +35,10 @@ from party_client.attestation.expectations import require_release
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import AgreementInForce, verify_approvals_untrusted
 from protos.formats.binding import receipt_user_data
+from protos.formats.budget import IN_ALL, window_limits
 from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import DIGEST_BYTES
+from protos.formats.query import Query
 from protos.formats.receipt import Claims, Receipt
 
 _MINT: Final = object()
@@ -155,11 +157,22 @@ def require_claims_fit(claims: Claims, agreement: Agreement) -> None:
             )
     if claims.runs_left >= query.max_runs:
         raise _mismatch("runs left", str(claims.runs_left), f"fewer than {query.max_runs}")
+    _require_budget_fits(claims, query, agreement)
     is_first = claims.previous == bytes(DIGEST_BYTES)
     if is_first != (claims.sequence == 1):
         raise _mismatch(
             "place in the ledger", f"number {claims.sequence}", "the first one to follow no other"
         )
+
+
+def _require_budget_fits(claims: Claims, query: Query, agreement: Agreement) -> None:
+    bounds = list(window_limits(query, all_queries=agreement.limits.max_runs).items())
+    charged = [(charge.window, charge.limit) for charge in claims.budget]
+    if charged != bounds:
+        raise _mismatch("budget", str(charged), str(bounds))
+    left = min(charge.after for charge in claims.budget if charge.window in IN_ALL)
+    if claims.runs_left != left:
+        raise _mismatch("runs left", str(claims.runs_left), f"{left}, as its budget says")
 
 
 def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> VerifiedAttestation:

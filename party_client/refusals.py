@@ -29,11 +29,15 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     Refusal.OUT_OF_ORDER: f"something was lost on the way; {_CONTINUES}",
     Refusal.OVER_LIMIT: "see how many rows and bytes were agreed: `concordat agreement show`",
     Refusal.SCHEMA_MISMATCH: "find the rows with `concordat dataset check`, and correct them at the source",
+    Refusal.TOO_SMALL: "send as many rows and units as the agreement asks for (min_rows, min_units): "
+    "`concordat agreement show`",
     Refusal.MANIFEST_MISMATCH: "not all of it arrived: give the command again, which seals the dataset anew",
     Refusal.SLOT_TAKEN: "the enclave has this dataset already; another version of it needs another job",
     Refusal.NOT_READY: "wait until every dataset of the query is complete: `concordat job show`",
     Refusal.QUERY_REFUSED: "see which rule of the agreement the query breaks: `concordat agreement check`",
     Refusal.NO_RUNS_LEFT: "the agreed number of runs is used up; further runs need another agreement",
+    Refusal.NO_RUNS_NOW: "wait: the agreed number of runs in a day, a week or a month is used up; "
+    "`concordat job budget` says what is left",
     Refusal.OUT_OF_RESOURCES: "the run needs more memory than agreed: agree on more (limits.memory_mib)",
     Refusal.INTERNAL: "the enclave says no more, so that nothing about the data gets out; ask its operator",
 }

@@ -221,6 +221,11 @@ class Coordinator:
                 )
         return receipt, b"".join(sealed)
 
+    def get_budget(self, job_id: str, signed_request: bytes) -> bytes:
+        """The enclave's signed statement of what is left, to be verified."""
+        request = wire.GetBudgetRequest(job_id=job_id, signed_request=signed_request)
+        return bytes(self._call("GetBudget", request).signed_budget)
+
     def _call(self, name: str, request: object, *, deadline_s: float = DEADLINE_S) -> Any:
         method = getattr(self._stub, name)
         return retried(lambda: _named(lambda: method(request, timeout=deadline_s)))

@@ -15,11 +15,13 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.participants import Participant
 from protos.formats.participants import Release as CodeRelease
 from protos.formats.query import Parameter, ParameterValue, Query
+from protos.formats.rules import Rules
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan, compile_query
 from tests.chunk_tables import arrow_type, chunk
 
 MEMORY_MIB = 512
+SINGLE = Rules(single_units=True)
 
 
 def column(name: str, kind: str, *uses: str, nullable: bool = False, normalise: str = "none") -> Column:
@@ -102,7 +104,8 @@ def plan_of(
 
 
 def with_threshold(dataset: Dataset, threshold: int) -> Dataset:
-    return replace(dataset, threshold=threshold)
+    """1 is meant where a test asks for it."""
+    return replace(dataset, threshold=threshold, rules=replace(dataset.rules, single_units=threshold == 1))
 
 
 def with_column(dataset: Dataset, changed: Column) -> Dataset:

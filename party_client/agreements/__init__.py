@@ -23,14 +23,25 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     id = "flights"
     owner = "airline"
     privacy_unit = "tailnum"                    # whose distinct values are protected
-    threshold = 10                              # fewest of them behind any released row
+    threshold = 10                              # fewest of them behind any released row, 2 or more
+    single_units = false                        # optional; true: a threshold of 1 is meant
     unique = ["flight_id"]                      # optional
     max_rows = 1_000_000
     max_bytes = 500_000_000
+    # All optional; each takes something away, and an empty list means deny.
+    analyses = ["aggregation"]                  # or "list", or ["custom"] with only_queries; [] nothing
+    # only_queries = ["delay_by_wind"]          # with ["custom"]: ids or digests
+    # joined_with = ["weather"]                 # every query must inner-join one of these
+    # opt_out = { dataset = "optouts", column = "tailnum" }   # whose rows never enter a query
+    forbidden = ["email"]                       # columns that no query may mention
+    receivers = ["analyst"]                     # results may go to these and nobody else
+    max_rows_per_unit = 100                     # of one unit, in a query, after its joins
+    min_rows = 1000                             # the enclave accepts no smaller dataset
+    min_units = 100
     [datasets.columns]                          # in the order of the data; no `uses`: may not be used
     flight_id = { type = "int64" }
     tailnum = { type = "text", uses = ["join"] }
-    dep_delay = { type = "int64", nullable = true, uses = ["avg", "sum"] }
+    dep_delay = { type = "int64", nullable = true, uses = ["avg", "sum"], clamp = { low = -60, high = 600 } }
     email = { type = "text", uses = ["join"], normalise = "email/v1" }
     [[queries]]
     id = "delay_by_wind"
@@ -38,6 +49,7 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     run_by = ["analyst"]
     receivers = ["analyst"]
     max_runs = 5
+    per_day = 1                                 # optional; also per_week, per_month: any 24 h, 7 or 30 days
     many_to_many = false                        # optional
     [[queries.parameters]]                      # optional; a range, or choices = ["a", "b"]
     name = "min_year"

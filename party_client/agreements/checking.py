@@ -13,8 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from party_client.agreements.inference import agreement_warnings, query_inferences
-from party_client.agreements.plain_language import DOINGS, output_sentence, parameter_sentence
+from party_client.agreements.plain_language import (
+    DOINGS,
+    output_sentence,
+    parameter_sentence,
+    window_sentences,
+)
 from party_client.agreements.releases import AWS, ReleaseCheck, check_release
+from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.validity import Validity, validity
 from party_client.attestation import TrustedRoots
 from protos.formats.agreement import Agreement
@@ -58,7 +64,11 @@ class QueryCheck:
     run_by: tuple[str, ...]
     receivers: tuple[str, ...]
     max_runs: int
+    windows: tuple[str, ...]
+    """How many runs there may be in which time, beside `max_runs`."""
     parameters: tuple[str, ...]
+    analysis: str = ""
+    """`aggregation` or `list`."""
     uses: tuple[ColumnUse, ...] = ()
     leaves: tuple[str, ...] = ()
     thresholds: tuple[UnitsCounted, ...] = ()
@@ -78,6 +88,8 @@ class DatasetCheck:
     used: tuple[str, ...]
     unused: tuple[str, ...]
     """Sealed and sent like the others, although no query needs them."""
+    rules: tuple[str, ...]
+    """What the owner rules, in words."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +146,14 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
         run_by=query.run_by,
         receivers=query.receivers,
         max_runs=min(query.max_runs, agreement.limits.max_runs),
+        windows=window_sentences(query),
         parameters=tuple(parameter_sentence(parameter) for parameter in query.parameters),
     )
     if isinstance(plan, QueryRefusedError):
         return replace(head, refusal=plan.message, hint=plan.hint)
     return replace(
         head,
+        analysis=plan.analysis,
         uses=tuple(_uses(plan)),
         leaves=tuple(output_sentence(output) for output in plan.outputs),
         thresholds=tuple(_thresholds(plan)),
@@ -172,8 +186,13 @@ def _thresholds(plan: Plan) -> Iterable[UnitsCounted]:
 def _datasets(agreement: Agreement, plans: list[Plan]) -> Iterable[DatasetCheck]:
     mentioned = {(usage.dataset, usage.column) for plan in plans for usage in plan.usages}
     counted = {(threshold.dataset, threshold.unit.column) for plan in plans for threshold in plan.thresholds}
+    opt_outs = {
+        (rule.dataset, rule.column)
+        for dataset in agreement.datasets
+        if (rule := dataset.rules.opt_out) is not None
+    }
     for dataset in agreement.datasets:
-        needed = mentioned | counted | {(dataset.id, name) for name in dataset.unique}
+        needed = mentioned | counted | opt_outs | {(dataset.id, name) for name in dataset.unique}
         names = [column.name for column in dataset.columns]
         yield DatasetCheck(
             owner=dataset.owner,
@@ -182,4 +201,5 @@ def _datasets(agreement: Agreement, plans: list[Plan]) -> Iterable[DatasetCheck]
             threshold=dataset.threshold,
             used=tuple(name for name in names if (dataset.id, name) in needed),
             unused=tuple(name for name in names if (dataset.id, name) not in needed),
+            rules=rule_sentences(dataset),
         )

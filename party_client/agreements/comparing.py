@@ -26,7 +26,12 @@ _KEYED: Final = {
     "releases": "name",
 }
 _FIRST: Final = ("id", "title", "purpose", "parties", "analysts", "datasets", "queries", "releases")
-_SETS: Final = frozenset({"choices", "receivers", "run_by", "uses"})
+_SETS: Final = frozenset(
+    {
+        *("analyses", "choices", "forbidden", "joined_with", "only_queries"),
+        *("receivers", "run_by", "uses"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def _compare(path: Path, before: Any, after: Any) -> Iterator[Change]:
             yield from _compare((*path, name), before[name], after[name])
     elif key in _KEYED:
         yield from _compare_items(path, before, after)
-    elif key in _SETS:
+    elif key in _SETS and isinstance(before, list) and isinstance(after, list):
         yield _compare_sets(path, before, after)
     else:
         yield _compare_values(path, before, after)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from party_client.agreements.errors import AgreementTextError
+from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
 from party_client.agreements.table import Table, located
 from party_client.agreements.toml_file import read_toml
 from party_client.identity import PublicIdentity
@@ -25,6 +26,7 @@ _AGREEMENT_KEYS: Final = (
     *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
     *("parties", "datasets", "queries", "releases"),
 )
+_QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month")
 _RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
 
 
@@ -76,7 +78,7 @@ def _limits(place: str, value: object) -> Limits:
 
 def _dataset(place: str, value: object) -> Dataset:
     required = ("id", "owner", "privacy_unit", "threshold", "max_rows", "max_bytes", "columns")
-    table = Table(value, place, required=required, optional=("unique",))
+    table = Table(value, place, required=required, optional=("unique", *RULE_KEYS))
     columns = tuple(_column(place, name, column) for name, column in table.items("columns"))
     with located(place, f"dataset {table.text('id')}"):
         return Dataset(
@@ -88,12 +90,13 @@ def _dataset(place: str, value: object) -> Dataset:
             unique=table.texts("unique"),
             max_rows=table.integer("max_rows"),
             max_bytes=table.integer("max_bytes"),
+            rules=read_rules(place, table),
         )
 
 
 def _column(place: str, name: str, value: object) -> Column:
     place = f"{place}, column {name}"
-    table = Table(value, place, required=("type",), optional=("nullable", "uses", "normalise"))
+    table = Table(value, place, required=("type",), optional=("nullable", "uses", "normalise", "clamp"))
     with located(place, f"column {name}"):
         return Column(
             name=name,
@@ -101,12 +104,13 @@ def _column(place: str, name: str, value: object) -> Column:
             nullable=table.flag("nullable"),
             uses=frozenset(table.text_set("uses")),
             normalise=table.text("normalise", "none"),
+            clamp=read_clamp(place, table),
         )
 
 
 def _query(place: str, value: object) -> Query:
     required = ("id", "sql", "run_by", "receivers", "max_runs")
-    table = Table(value, place, required=required, optional=("parameters", "many_to_many"))
+    table = Table(value, place, required=required, optional=_QUERY_OPTIONS)
     parameters = tuple(_parameter(where, parameter) for where, parameter in table.tables("parameters"))
     if "\t" in table.text("sql"):
         raise AgreementTextError(f"{place}: `sql` has a tab in it", hint="indent with spaces")
@@ -119,6 +123,9 @@ def _query(place: str, value: object) -> Query:
             receivers=table.text_set("receivers"),
             max_runs=table.integer("max_runs"),
             many_to_many=table.flag("many_to_many"),
+            per_day=table.integer("per_day") if "per_day" in table else None,
+            per_week=table.integer("per_week") if "per_week" in table else None,
+            per_month=table.integer("per_month") if "per_month" in table else None,
         )
 
 

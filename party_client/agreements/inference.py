@@ -16,7 +16,7 @@ from party_client.agreements.releases import SIMULATED, UNKNOWN
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
-from protos.plan.expressions import Aggregate, columns_of
+from protos.plan.expressions import Aggregate, ColumnRef, Expression, columns_of
 
 LOW_THRESHOLD_UNITS: Final = 5
 
@@ -24,7 +24,8 @@ LOW_THRESHOLD_UNITS: Final = 5
 def query_inferences(agreement: Agreement, query: Query, plan: Plan) -> tuple[str, ...]:
     """Sentences about one query, none of them twice."""
     sentences = [
-        *_from_rows(plan),
+        *(_from_list(plan) if plan.analysis == "list" else _from_rows(plan)),
+        *_from_clamps_and_bounds(plan),
         *_from_aggregates(plan),
         *_from_joins(query, plan),
         *_from_repetition(agreement, query, plan),
@@ -55,7 +56,8 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
                 "subtract one from another. Nothing prevents that yet."
             )
     yield (
-        "Runs are counted per enclave. If the parties send their data to another enclave of this agreement, "
+        "Runs, in all and in windows of time, are counted per enclave. If the parties send their data to "
+        "another enclave of this agreement, "
         "the count begins again."
     )
     if agreement.logged != "nothing":
@@ -86,6 +88,44 @@ def _from_rows(plan: Plan) -> Iterator[str]:
         yield f"Everybody counted in a row meets the condition on {', '.join(columns)}."
 
 
+def _from_list(plan: Plan) -> Iterator[str]:
+    (dataset,) = {column.dataset for output in plan.outputs for column in _columns(output.expression)}
+    others = ", ".join(source.dataset.id for source in plan.sources if source.dataset.id != dataset)
+    yield (
+        f"Every row of the list is about one unit of {dataset}, and says that it is in {others} as well. "
+        "No threshold hides a single unit in a list that leaves."
+    )
+    required = plan.thresholds[0].required_units
+    yield (
+        f"A list with fewer than {required} units of some owner in it does not leave at all; whether it was "
+        "empty is not said."
+    )
+    if plan.where is not None:
+        columns = dict.fromkeys(f"{column.dataset}.{column.column}" for column in columns_of(plan.where))
+        yield f"Every unit of the list meets the condition on {', '.join(columns)}."
+
+
+def _columns(expression: Expression | Aggregate) -> list[ColumnRef]:
+    return [] if isinstance(expression, Aggregate) else columns_of(expression)
+
+
+def _from_clamps_and_bounds(plan: Plan) -> Iterator[str]:
+    for source in plan.sources:
+        rules, unit = source.dataset.rules, source.dataset.privacy_unit
+        if rules.max_rows_per_unit is not None:
+            yield (
+                f"Of a {source.dataset.id}.{unit} with more than {rules.max_rows_per_unit:,} rows, only the "
+                "first ones in the order of all columns count, which are not a fair sample."
+            )
+        if rules.joined_with is not None:
+            yield (
+                f"That {source.dataset.id} has to be joined does not hide who is in it: the owner of the "
+                "other dataset chooses whom it asks about. Only min_units and thresholds make that costly."
+            )
+        if rules.opt_out is not None:
+            yield f"Two results, before and after somebody opts out of {source.dataset.id}, differ by them."
+
+
 def _from_aggregates(plan: Plan) -> Iterator[str]:
     aggregates = [output.expression for output in plan.outputs if isinstance(output.expression, Aggregate)]
     for aggregate in aggregates:
@@ -99,6 +139,8 @@ def _from_aggregates(plan: Plan) -> Iterator[str]:
             yield (
                 f"One extreme {text} can dominate its row: values are not bounded. "
                 "Who knows all other values of a row can compute the last one."
+                if not all(column.clamp for column in columns_of(aggregate.argument))
+                else f"Who knows all other {text} of a row can compute the last one, within its range."
             )
 
 

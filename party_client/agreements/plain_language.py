@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Final
 
-from protos.formats.query import Parameter
+from protos.formats.query import Parameter, Query
 from protos.plan import Output
+from protos.plan.clamps import is_clamped
 from protos.plan.expressions import Aggregate, Apply, Case, ColumnRef, Constant, Expression, ParameterRef
 
 DOINGS: Final = {
@@ -18,6 +19,8 @@ DOINGS: Final = {
     "join": "compared, to match rows",
     "max": "its largest value shown",
     "min": "its smallest value shown",
+    "opt_out": "compared, to leave out whoever is in it",
+    "output": "shown row by row",
     "sum": "added up",
 }
 _AGGREGATES: Final = {
@@ -45,6 +48,12 @@ def parameter_sentence(parameter: Parameter) -> str:
     return f"{parameter.name}: one of {shown}" + (f" and {more} more" if more > 0 else "")
 
 
+def window_sentences(query: Query) -> tuple[str, ...]:
+    """ "at most 1 in any 24 hours" for each sliding window that the query has."""
+    spans = ((query.per_day, "24 hours"), (query.per_week, "7 days"), (query.per_month, "30 days"))
+    return tuple(f"at most {runs:,} in any {span}" for runs, span in spans if runs is not None)
+
+
 def parameter_choices(parameters: tuple[Parameter, ...]) -> int:
     """In how many different ways a run can choose; 1 when there is nothing to choose."""
     return prod(
@@ -64,6 +73,8 @@ def expression_text(expression: Expression) -> str:
             return _constant_text(expression.value)
         case ParameterRef():
             return f"${expression.name}"
+        case Apply() if is_clamped(expression):
+            return f"{expression_text(expression.arguments[0])} (clamped)"
         case Apply():
             return expression.template.format(*map(expression_text, expression.arguments))
         case Case():

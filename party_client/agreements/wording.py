@@ -32,22 +32,46 @@ _READABLE: Final = {
     "root_sha256": "root of trust",
     "many_to_many": "many-to-many joins",
     "sql": "SQL",
+    "single_units": "threshold of 1 meant",
+    "joined_with": "joined with one of",
+    "only_queries": "only the queries",
+    "max_rows_per_unit": "rows of one unit at most",
+    "min_rows": "rows at least",
+    "min_units": "privacy units at least",
+    "opt_out": "opt-out list",
+    "per_day": "runs in any 24 hours",
+    "per_week": "runs in any 7 days",
+    "per_month": "runs in any 30 days",
 }
 _SHOWN_BYTES: Final = 8
 _SHOWN_CHARACTERS: Final = 200
 
 LOOSER: Final = "looser"
 STRICTER: Final = "stricter"
-_MORE_IS_LOOSER: Final = frozenset({"max_runs", "valid_until_s", "high", "many_to_many"})
-_LESS_IS_LOOSER: Final = frozenset({"threshold", "valid_from_s", "low"})
-_MEMBERS: Final = frozenset({"choices", "receivers", "run_by", "uses"})
+_MORE_IS_LOOSER: Final = frozenset(
+    {
+        *("max_runs", "valid_until_s", "high", "many_to_many", "single_units"),
+        *("max_rows_per_unit", "per_day", "per_week", "per_month"),
+    }
+)
+_LESS_IS_LOOSER: Final = frozenset({"threshold", "valid_from_s", "low", "min_rows", "min_units"})
+_MEMBERS: Final = frozenset(
+    {"analyses", "choices", "joined_with", "only_queries", "receivers", "run_by", "uses"}
+)
+_NOT_MADE: Final = frozenset(
+    {
+        *("clamp", "joined_with", "max_rows_per_unit", "opt_out", "receivers"),
+        *("per_day", "per_week", "per_month"),
+    }
+)
+"""Rules that stand there as null when nobody makes them."""
 _GRANTS: Final = frozenset({"queries", "releases"})
 
 
 def noun(path: tuple[str, ...]) -> str:
     """("datasets", "flights", "threshold") → "dataset flights, threshold"."""
     parts: list[str] = []
-    rest = list(path)
+    rest = [key for key in path if key != "rules"]
     while rest:
         key = rest.pop(0)
         if key in _SINGULAR and rest:
@@ -73,8 +97,9 @@ def value_text(key: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, bytes):
         return f"{value[:_SHOWN_BYTES].hex()}…"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, list | dict):
+        pairs = [f"{name} {item}" for name, item in value.items()] if isinstance(value, dict) else value
+        return ", ".join(map(str, pairs)) or "none"
     if key.endswith("_s"):
         return time_text(value)
     return f"{value:,}" if isinstance(value, int) else repr(value)[:_SHOWN_CHARACTERS]
@@ -85,8 +110,12 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
     key = path[-1]
     if len(path) == 2 and path[0] in _GRANTS:
         return _either(before is None, after is None)
-    if isinstance(before, list) and isinstance(after, list) and key in _MEMBERS:
-        return _either(set(after) - set(before), set(before) - set(after))
+    if key in _NOT_MADE and None in (before, after):
+        return _either(after is None, before is None)
+    if isinstance(before, list) and isinstance(after, list):
+        return _set_direction(key, set(before), set(after))
+    if "clamp" in path and isinstance(before, str) and isinstance(after, str):
+        before, after = int(before.replace(".", "")), int(after.replace(".", ""))
     if isinstance(before, int) and isinstance(after, int):
         if key in _LESS_IS_LOOSER:
             before, after = after, before
@@ -94,6 +123,15 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
             return ""
         return _either(after > before, after < before)
     return _either(after == "phases", after == "nothing") if key == "logged" else ""
+
+
+def _set_direction(key: str, before: set[str], after: set[str]) -> str:
+    if key == "forbidden":
+        return _either(before - after, after - before)
+    # Into custom or out of it there are other queries than before: whether more depends on which.
+    if key not in _MEMBERS or "custom" in before ^ after:
+        return ""
+    return _either(after - before, before - after)
 
 
 def _either(looser: object, stricter: object) -> str:

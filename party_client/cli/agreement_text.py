@@ -12,8 +12,9 @@ from rich.text import Text
 
 from party_client.agreements import Change, Check
 from party_client.agreements.checking import QueryCheck
-from party_client.agreements.plain_language import parameter_sentence
+from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.releases import AWS, MEANINGS
+from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
 from party_client.cli.present import counted, printable, say, table
@@ -57,6 +58,7 @@ def render_check(check: Check, out: Console) -> None:
     _heading("What each owner sends, sealed", out)
     for dataset in check.datasets:
         _line(f"  {dataset.owner}: {dataset.id}, {len(dataset.used) + len(dataset.unused)} columns", out)
+        _bullets(dataset.rules, out)
         if dataset.unused:
             _line(f"    used by no query, and better left out: {', '.join(dataset.unused)}", out)
     _heading("To keep in mind", out)
@@ -67,7 +69,7 @@ def _render_query_check(query: QueryCheck, out: Console) -> None:
     _heading(f"Query {query.id}", out)
     _fields(
         [
-            ("asked by", f"{', '.join(query.run_by)}; at most {query.max_runs:,} times"),
+            ("asked by", _asked_by(query.run_by, query.max_runs, query.windows)),
             *(("choosing", parameter) for parameter in query.parameters),
             ("received by", ", ".join(query.receivers)),
         ],
@@ -80,7 +82,10 @@ def _render_query_check(query: QueryCheck, out: Console) -> None:
         return
     _subheading("What leaves, row by row", out)
     _bullets(query.leaves, out)
-    _subheading("A row leaves only with all of these behind it; a figure with fewer is left blank", out)
+    if query.analysis == "list":
+        _subheading("The whole list leaves only with all of these in it", out)
+    else:
+        _subheading("A row leaves only with all of these behind it; a figure with fewer is left blank", out)
     _bullets(
         (
             f"at least {item.required_units:,} distinct {item.dataset}.{item.unit} of {item.owner}"
@@ -139,6 +144,7 @@ def _render_dataset(dataset: Dataset, out: Console) -> None:
         [
             ("protects", f"{dataset.privacy_unit}: at least {dataset.threshold:,} behind any row"),
             ("unique", ", ".join(dataset.unique) or "no promise"),
+            *(("rule", sentence) for sentence in rule_sentences(dataset)),
             ("at most", f"{dataset.max_rows:,} rows, {dataset.max_bytes:,} bytes"),
         ],
         out,
@@ -159,7 +165,7 @@ def _render_query(query: Query, out: Console) -> None:
     _heading(f"Query {query.id}", out)
     _fields(
         [
-            ("asked by", f"{', '.join(query.run_by)}; at most {query.max_runs:,} times"),
+            ("asked by", _asked_by(query.run_by, query.max_runs, window_sentences(query))),
             ("received by", ", ".join(query.receivers)),
             *(("choosing", parameter_sentence(parameter)) for parameter in query.parameters),
             *([("joins", "many-to-many allowed")] if query.many_to_many else []),
@@ -196,6 +202,10 @@ def render_approvals(agreement: Agreement, status: ApprovalStatus, out: Console,
     if ignored:
         _line(f"ignored: {counted(ignored, 'message')} pinned there, not genuine or one too many", out)
     _line("In force." if status.in_force else "Not in force: everybody has to sign.", out, style="bold")
+
+
+def _asked_by(run_by: Iterable[str], max_runs: int, windows: Iterable[str]) -> str:
+    return "; ".join([", ".join(run_by), f"at most {max_runs:,} times", *windows])
 
 
 def _limits(agreement: Agreement) -> str:

@@ -23,6 +23,7 @@ from party_client.cli.agreed import (
     root_warning,
 )
 from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.job_budget import budget
 from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, note, printable, say, table, warn
 from party_client.identity import Identity
@@ -214,3 +215,6 @@ def _render(job: Any, out: Console) -> None:
     for slot in job["datasets"]:
         lines.append(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}")
     say(out, "\n".join(lines))
+
+
+group.add_command(budget)

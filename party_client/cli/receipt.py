@@ -17,6 +17,7 @@ from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.present import counted, emit, json_option, say, time, warn
 from party_client.identity import fingerprint
 from party_client.receipts import RootFrom, VerifiedReceipt, verify_receipt
+from protos.formats.budget import WINDOWS_S
 from protos.formats.limits import RECEIPT_MAX_BYTES
 
 
@@ -91,6 +92,7 @@ def _facts(verified: VerifiedReceipt) -> dict[str, Any]:
         "result_digest": claims.result_digest,
         "sequence": claims.sequence,
         "runs_left": claims.runs_left,
+        "budget": [charge.to_value() for charge in claims.budget],
         "enclave": claims.enclave_id,
         "release": verified.release_name,
         "module_id": attestation.document.module_id,
@@ -133,6 +135,11 @@ def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
         *(held_back(item) for item in claims.suppressed),
         f"result {claims.result_digest.hex()[:16]}…, number {claims.sequence} of this enclave; "
         f"{counted(claims.runs_left, 'run')} of this query left",
+        *(
+            f"{charge.window}: {charge.before:,} of {charge.limit:,} left before, {charge.after:,} after"
+            for charge in claims.budget
+            if charge.window in WINDOWS_S
+        ),
     )
     step(
         5,

@@ -26,6 +26,7 @@ from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
 from protos.formats.participants import Participant, Release
 from protos.formats.query import RUNS_MAX, Query
+from protos.formats.rule_references import require_rule_references
 from protos.formats.schema import Dataset
 
 LOGGED: Final = frozenset({"nothing", "phases"})
@@ -114,6 +115,7 @@ class Agreement:
         for query in self.queries:
             if strangers := sorted({*query.run_by, *query.receivers} - people):
                 raise FormatError(f"query {query.id}: names {strangers}, who are neither party nor analyst")
+        require_rule_references(self.datasets, self.queries, people)
 
     def participant(self, participant_id: str) -> Participant:
         """The party or analyst with this id; KeyError when there is none."""

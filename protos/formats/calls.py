@@ -21,6 +21,7 @@ class Op(StrEnum):
     RUN = "run"
     RESULT = "result"
     RECEIPT = "receipt"
+    BUDGET = "budget"
     CLOSE = "close"
 
 
@@ -53,6 +54,8 @@ class Refusal(StrEnum):
     """More than the agreement or the specification allows."""
     SCHEMA_MISMATCH = "schema-mismatch"
     """The dataset is not of the agreed shape, or breaks a rule such as uniqueness."""
+    TOO_SMALL = "too-small"
+    """The dataset has fewer rows or privacy units than the agreement asks for."""
     MANIFEST_MISMATCH = "manifest-mismatch"
     """What arrived is not what the signed manifest says."""
     SLOT_TAKEN = "slot-taken"
@@ -63,6 +66,8 @@ class Refusal(StrEnum):
     """The agreement's query does something that its rules do not allow."""
     NO_RUNS_LEFT = "no-runs-left"
     """The agreed number of runs is used up."""
+    NO_RUNS_NOW = "no-runs-now"
+    """The agreed number of runs in a day, a week or a month is used up; later there will be more."""
     OUT_OF_RESOURCES = "out-of-resources"
     """The run needs more memory than the agreement gives."""
     INTERNAL = "internal"

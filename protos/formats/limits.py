@@ -44,6 +44,7 @@ CELL_MAX_BYTES: Final = 64 * KIB
 RESULT_MAX_BYTES: Final = 32 * MIB - 4  # with its 4-byte length it fills the largest bucket
 RECEIPT_MAX_BYTES: Final = 4 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
+BUDGET_MAX_BYTES: Final = 128 * KIB
 
 # Frames between the coordinator and the enclave.
 FRAME_HEADER_MAX_BYTES: Final = 8 * KIB

@@ -89,6 +89,10 @@ class Query:
     max_runs: int
     many_to_many: bool = False
     """Whether a join may match several rows with several rows; unless said, one side must be unique."""
+    per_day: int | None = None
+    per_week: int | None = None
+    per_month: int | None = None
+    """Runs in any 24 hours, 7 days, 30 days; None: as many as `max_runs`. See `budget.WINDOWS_S`."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="query id")
@@ -101,6 +105,13 @@ class Query:
         if not isinstance(self.many_to_many, bool):
             raise FormatError(f"{where}: many_to_many must be true or false")
         require_int(self.max_runs, what=f"{where}: max_runs", low=1, high=RUNS_MAX)
+        for key, runs in (
+            ("per_day", self.per_day),
+            ("per_week", self.per_week),
+            ("per_month", self.per_month),
+        ):
+            if runs is not None:
+                require_int(runs, what=f"{where}: {key}", low=1, high=RUNS_MAX)
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) != len(names) or len(names) > PARAMETERS_MAX:
             raise FormatError(f"{where}: parameter names must be distinct, at most {PARAMETERS_MAX}")
@@ -126,13 +137,15 @@ class Query:
             "receivers": list(self.receivers),
             "max_runs": self.max_runs,
             "many_to_many": self.many_to_many,
+            "per_day": self.per_day,
+            "per_week": self.per_week,
+            "per_month": self.per_month,
         }
 
     @classmethod
     def from_value_untrusted(cls, value: Value) -> Query:
         """Inverse of `to_value`."""
-        keys = {"id", "sql", "parameters", "run_by", "receivers", "max_runs", "many_to_many"}
-        fields = require_fields(value, frozenset(keys), what="query")
+        fields = require_fields(value, _QUERY_KEYS, what="query")
         parameters = require_list(fields["parameters"], what="parameters", max_items=PARAMETERS_MAX)
         return cls(
             id=fields["id"],
@@ -144,4 +157,15 @@ class Query:
             ),
             max_runs=fields["max_runs"],
             many_to_many=fields["many_to_many"],
+            per_day=fields["per_day"],
+            per_week=fields["per_week"],
+            per_month=fields["per_month"],
         )
+
+
+_QUERY_KEYS: Final = frozenset(
+    {
+        *("id", "sql", "parameters", "run_by", "receivers", "max_runs", "many_to_many"),
+        *("per_day", "per_week", "per_month"),
+    }
+)

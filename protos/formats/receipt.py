@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protos.formats import limits
+from protos.formats.budget import WINDOWS, Charge
 from protos.formats.canonical import (
     Value,
     decode_map_untrusted,
@@ -118,7 +119,9 @@ class Claims:
     previous: bytes
     """Digest of the previous release's claims, 48 zero bytes before the first: the ledger's chain."""
     runs_left: int
-    """Runs of this query that remain after this one."""
+    """Runs of this query that remain after this one in this enclave life, if time lets them."""
+    budget: tuple[Charge, ...]
+    """What this run took, window by window; in the order of `budget.WINDOWS`."""
 
     def encode(self) -> bytes:
         """Canonical bytes; `binding.receipt_user_data` is over them."""
@@ -139,6 +142,7 @@ class Claims:
                 "sequence": self.sequence,
                 "previous": self.previous,
                 "runs_left": self.runs_left,
+                "budget": [charge.to_value() for charge in self.budget],
             }
         )
 
@@ -152,6 +156,7 @@ class Claims:
         datasets = require_list(
             fields["datasets"], what="datasets", max_items=limits.DATASETS_MAX, min_items=1
         )
+        budget = require_list(fields["budget"], what="budget", max_items=len(WINDOWS), min_items=1)
         suppressed = require_list(fields["suppressed"], what="suppressed", max_items=limits.DATASETS_MAX)
         return cls(
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),
@@ -168,6 +173,7 @@ class Claims:
             sequence=require_int(fields["sequence"], what="sequence", low=1),
             previous=require_bytes(fields["previous"], what="previous", length=DIGEST_BYTES),
             runs_left=require_int(fields["runs_left"], what="runs_left"),
+            budget=tuple(map(Charge.from_value_untrusted, budget)),
         )
 
 
@@ -222,6 +228,6 @@ class Receipt:
 _CLAIM_KEYS: Final = frozenset(
     {
         *("agreement", "enclave", "run", "query", "query_digest", "parameters", "requested_by", "receivers"),
-        *("datasets", "suppressed", "result_digest", "sequence", "previous", "runs_left"),
+        *("datasets", "suppressed", "result_digest", "sequence", "previous", "runs_left", "budget"),
     }
 )

@@ -7,7 +7,7 @@ is made, so a `Dataset` that exists is one that makes sense. Raises `FormatError
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from protos.formats import limits
@@ -23,6 +23,7 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import require_slug
+from protos.formats.rules import Clamp, Rules
 
 SCHEMA_LABEL: Final = "concordat/schema/v1"
 WIRE_TYPES: Final = {
@@ -43,7 +44,8 @@ EXACT_TYPES: Final = frozenset({"int64", "decimal"})
 """Types that SUM and AVG accept: a float sum depends on the order of addition, so it is never released."""
 
 AGGREGATE_USES: Final = frozenset({"avg", "count", "count_distinct", "max", "min", "sum"})
-USES: Final = AGGREGATE_USES | {"filter", "group", "join"}
+USES: Final = AGGREGATE_USES | {"filter", "group", "join", "opt_out", "output"}
+"""`output` lets single values leave, in a list query; `opt_out` lets the column stand for an `OptOut`."""
 NORMALISERS: Final = frozenset({"none", "email/v1"})
 THRESHOLD_MAX_UNITS: Final = 100_000
 DATASET_MAX_ROWS: Final = 2**40
@@ -59,9 +61,11 @@ class Column:
     type: str
     nullable: bool
     uses: frozenset[str]
-    """Of `USES`; what a query may do with the column. None of them outputs a single value as it is."""
+    """Of `USES`; what a query may do with the column. Only `output` lets a single value out as it is."""
     normalise: str = "none"
     """Applied inside the enclave before any join; `email/v1` trims, lower-cases and folds to NFC."""
+    clamp: Clamp | None = None
+    """The range of what one value can add to a sum, an average, a minimum or a maximum."""
 
     def __post_init__(self) -> None:
         require_slug(self.name, what="column name")
@@ -82,6 +86,10 @@ class Column:
             raise FormatError(
                 f"{where}: sum and avg need int64 or decimal(p,s), got {self.type} (a float sum is not exact)"
             )
+        if self.clamp is not None:
+            if self.kind not in EXACT_TYPES:
+                raise FormatError(f"{where}: clamp is for int64 and decimal(p,s), got {self.type}")
+            self.clamp.require_for(self.decimal, where=where)
 
     @property
     def kind(self) -> str:
@@ -109,14 +117,14 @@ class Column:
             "nullable": self.nullable,
             "uses": sorted(self.uses),
             "normalise": self.normalise,
+            "clamp": None if self.clamp is None else self.clamp.to_value(),
         }
 
     @classmethod
     def from_value_untrusted(cls, value: Value) -> Column:
         """Inverse of `to_value`."""
-        fields = require_fields(
-            value, frozenset({"name", "type", "nullable", "uses", "normalise"}), what="column"
-        )
+        keys = frozenset({"name", "type", "nullable", "uses", "normalise", "clamp"})
+        fields = require_fields(value, keys, what="column")
         if not isinstance(fields["nullable"], bool):
             raise FormatError("column: nullable must be true or false")
         return cls(
@@ -125,6 +133,7 @@ class Column:
             nullable=fields["nullable"],
             uses=frozenset(require_sorted_texts(fields["uses"], what="column uses", max_items=len(USES))),
             normalise=require_text(fields["normalise"], what="normalise", max_characters=20),
+            clamp=None if fields["clamp"] is None else Clamp.from_value_untrusted(fields["clamp"]),
         )
 
 
@@ -138,11 +147,14 @@ class Dataset:
     privacy_unit: str
     """The column whose distinct values are protected: a person, an account, an aircraft."""
     threshold: int
-    """Fewest distinct privacy units of this owner behind any released row (1 to `THRESHOLD_MAX_UNITS`)."""
+    """Fewest distinct privacy units of this owner behind any released row: 2 to `THRESHOLD_MAX_UNITS`, or 1
+    where the rules say `single_units`."""
     unique: tuple[str, ...]
     """Columns that together identify a row; a repeated combination is refused. Empty: no such promise."""
     max_rows: int
     max_bytes: int
+    rules: Rules = field(default_factory=Rules)
+    """What the owner rules beyond the uses of columns."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="dataset id")
@@ -160,8 +172,19 @@ class Dataset:
         if unknown := [name for name in self.unique if name not in names]:
             raise FormatError(f"{where}: unique names {unknown}, which are not its columns")
         require_int(self.threshold, what=f"{where}: threshold", low=1, high=THRESHOLD_MAX_UNITS)
+        if self.threshold == 1 and not self.rules.single_units:
+            raise FormatError(
+                f"{where}: threshold: got 1, expected 2 to {THRESHOLD_MAX_UNITS}",
+                hint="1 lets rows about a single unit leave; if that is meant, say single_units = true",
+            )
         require_int(self.max_rows, what=f"{where}: max_rows", low=1, high=DATASET_MAX_ROWS)
         require_int(self.max_bytes, what=f"{where}: max_bytes", low=1)
+        try:
+            self.rules.require_columns(names, privacy_unit=self.privacy_unit)
+        except FormatError as error:
+            raise FormatError(f"{where}: {error.message}", hint=error.hint) from error
+        if self.rules.min_rows > self.max_rows or self.rules.min_units > self.max_rows:
+            raise FormatError(f"{where}: min_rows or min_units is above max_rows: nothing could be accepted")
 
     def column(self, name: str) -> Column:
         """The column called `name`; KeyError when there is none."""
@@ -185,13 +208,13 @@ class Dataset:
             "unique": list(self.unique),
             "max_rows": self.max_rows,
             "max_bytes": self.max_bytes,
+            "rules": self.rules.to_value(),
         }
 
     @classmethod
     def from_value_untrusted(cls, value: Value) -> Dataset:
         """Inverse of `to_value`."""
-        keys = {"id", "owner", "columns", "privacy_unit", "threshold", "unique", "max_rows", "max_bytes"}
-        fields = require_fields(value, frozenset(keys), what="dataset")
+        fields = require_fields(value, _DATASET_KEYS, what="dataset")
         columns = require_list(fields["columns"], what="columns", max_items=limits.COLUMNS_MAX)
         unique = require_list(fields["unique"], what="unique", max_items=UNIQUE_MAX)
         return cls(
@@ -203,4 +226,13 @@ class Dataset:
             unique=tuple(require_slug(name, what="unique") for name in unique),
             max_rows=require_int(fields["max_rows"], what="max_rows"),
             max_bytes=require_int(fields["max_bytes"], what="max_bytes"),
+            rules=Rules.from_value_untrusted(fields["rules"]),
         )
+
+
+_DATASET_KEYS: Final = frozenset(
+    {
+        *("id", "owner", "columns", "privacy_unit", "threshold", "unique"),
+        *("max_rows", "max_bytes", "rules"),
+    }
+)

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from protos.plan.clamps import clamped
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import (
     Aggregate,
@@ -68,9 +69,10 @@ def read_aggregate(reader: ScalarReader, node: exp.Expr) -> Aggregate:
         raise refuse(node, reader.sql, hint="COUNT(*) counts rows")
     argument = reader.read(inner)
     _require_plain_argument(reader, node, argument)
-    return Aggregate(
-        function, argument, _type_of(reader, node, function, argument.type), support_of(argument)
-    )
+    # Before its support is worked out: what counts is whether the clamped value is one.
+    argument = clamped(function, argument)
+    kind = _type_of(reader, node, function, argument.type)
+    return Aggregate(function, argument, kind, support_of(argument))
 
 
 def released_type(kind: ValueType) -> ValueType:

@@ -16,8 +16,10 @@ from sqlglot import exp
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan.aggregates import is_aggregate, read_aggregate, released_type
+from protos.plan.analyses import require_rules
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Expression, columns_of
+from protos.plan.lists import is_list, read_list
 from protos.plan.plan import Output, Plan
 from protos.plan.rules import allow_usages, thresholds_of
 from protos.plan.scalars import ScalarReader
@@ -46,12 +48,15 @@ def _compile(agreement: Agreement, query: Query) -> Plan:
     where = reader.read_condition(select.args["where"].this) if select.args.get("where") else None
     named = _named_outputs(select, reader)
     groups = _read_groups(select, reader, named)
-    outputs = tuple(_read_output(name, node, reader, groups) for name, node in named.items())
+    if is_list(select):
+        outputs = read_list(select, reader, named, sources)
+    else:
+        outputs = tuple(_read_output(name, node, reader, groups) for name, node in named.items())
     if unused := sorted(reader.unused_parameters):
         raise QueryRefusedError(
             f"the query never uses ${unused[0]}", hint="take the parameter out of the agreement, or use it"
         )
-    return Plan(
+    plan = Plan(
         query=query.id,
         sources=sources,
         where=where,
@@ -61,6 +66,8 @@ def _compile(agreement: Agreement, query: Query) -> Plan:
         thresholds=thresholds_of(sources),
         usages=allow_usages(sources, where, groups, outputs),
     )
+    require_rules(agreement, query, plan)
+    return plan
 
 
 def _named_outputs(select: exp.Select, reader: ScalarReader) -> dict[str, exp.Expr]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
+from protos.formats.rules import Clamp
 from protos.plan.errors import Place
 from protos.plan.values import INT64, ValueType
 
@@ -30,6 +31,8 @@ class ColumnRef:
     uses: frozenset[str]
     """What the owner lets a query do with it."""
     place: Place | None = field(default=None, compare=False)
+    clamp: Clamp | None = None
+    """The owner's range for what one value can add to an aggregate."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class Output:
     """One column of the result."""
 
     name: str
-    kind: Literal["group", "aggregate"]
+    kind: Literal["group", "aggregate", "listed"]
+    """`listed`: a single value of a list query."""
     expression: Expression | Aggregate
     type: ValueType
     """As it is released; hex128 is released as text of 32 hexadecimal digits."""
@@ -78,6 +79,11 @@ class Plan:
     thresholds: tuple[Threshold, ...]
     """One per source, in the order of the sources."""
     usages: tuple[Usage, ...]
+
+    @property
+    def analysis(self) -> Literal["aggregation", "list"]:
+        """Of `rules.ANALYSES`: what kind of query this is."""
+        return "list" if any(output.kind == "listed" for output in self.outputs) else "aggregation"
 
     @property
     def counted(self) -> tuple[ColumnRef, ...]:

@@ -1,7 +1,8 @@
 """Holds a query against the owners' rules: every mention of a column needs the use it is put to.
 
 Rules combine by the strictest and the default is no. A column on which any join of the query depends never
-leaves in any form but COUNT(DISTINCT …): its values, or their order, would say who is in both datasets.
+leaves in any form but COUNT(DISTINCT …): its values, or their order, would say who is in both datasets. Only
+a list query, which is meant to say so, may output it, if its owner granted `output`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ _DOINGS = {
     "join": "joined on",
     "max": "output as a maximum",
     "min": "output as a minimum",
+    "opt_out": "an opt-out list",
+    "output": "output row by row",
     "sum": "summed",
 }
-_SAFE_FOR_JOINED = frozenset({"count_distinct", "filter", "join"})
+_SAFE_FOR_JOINED = frozenset({"count_distinct", "filter", "join", "output"})
+"""`output` is of list queries, which say who is in both: only where the column's owner granted just that."""
 
 
 def allow_usages(
@@ -82,6 +86,8 @@ def _mentions(
     for output in outputs:
         if isinstance(output.expression, Aggregate):
             yield from _inside_aggregate(output.expression)
+        elif output.kind == "listed":
+            yield from ((column, "output") for column in columns_of(output.expression))
 
 
 def _inside_aggregate(aggregate: Aggregate) -> Iterator[tuple[ColumnRef, str]]:

@@ -126,6 +126,7 @@ def _reference(source: Source, name: str, place: Place | None) -> ColumnRef:
         nullable=column.nullable or (source.join is not None and source.join.is_left),
         uses=column.uses,
         place=place,
+        clamp=column.clamp,
     )
 
 

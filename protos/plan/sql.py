@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from protos.plan.contributions import bounded_sql, table_sql
 from protos.plan.expressions import (
     Aggregate,
     Apply,
@@ -21,12 +22,17 @@ from protos.plan.expressions import (
     ParameterRef,
 )
 from protos.plan.plan import Output, Plan
+from protos.plan.quoting import quoted
 from protos.plan.sources import Source, first_equal
 from protos.plan.values import FLOAT64, INT64, ValueType
+
+__all__ = ["aggregate_statement", "expression_sql", "quoted", "support_column", "total_sql", "units_column"]
 
 
 def aggregate_statement(plan: Plan) -> str:
     """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name."""
+    if plan.analysis == "list":
+        return _list_statement(plan)
     columns = [f"{_output(output, plan.sources)} AS {quoted(output.name)}" for output in plan.outputs]
     columns += [
         f"COUNT(DISTINCT {expression_sql(unit)}) AS {quoted(units_column(index))}"
@@ -38,12 +44,35 @@ def aggregate_statement(plan: Plan) -> str:
             f"AS {quoted(support_column(number, index))}"
             for index, unit in enumerate(plan.counted)
         ]
-    clauses = [f"SELECT {', '.join(columns)}", f"FROM {''.join(map(_source, plan.sources))}"]
-    if plan.where is not None:
-        clauses.append(f"WHERE {total_sql(plan.where)}")
+    clauses = [f"SELECT {', '.join(columns)}", _rows(plan)]
     if plan.groups:
         clauses.append(f"GROUP BY {', '.join(map(total_sql, plan.groups))}")
     return "\n".join(clauses)
+
+
+def _list_statement(plan: Plan) -> str:
+    """The distinct rows of a list, each with the number of units behind the whole list."""
+    names = [quoted(output.name) for output in plan.outputs]
+    units = [quoted(f"_unit_{index}") for index in range(len(plan.counted))]
+    values = [f"{_output(output, plan.sources)} AS {quoted(output.name)}" for output in plan.outputs]
+    values += [f"{expression_sql(unit)} AS {name}" for unit, name in zip(plan.counted, units, strict=True)]
+    counts = [
+        f'(SELECT COUNT(DISTINCT {name}) FROM "_overlap") AS {quoted(units_column(index))}'  # noqa: S608
+        for index, name in enumerate(units)
+    ]
+    overlap = f"SELECT {', '.join(values)}\n{_rows(plan)}"
+    return (
+        f'WITH "_overlap" AS MATERIALIZED ({overlap})\n'
+        f'SELECT DISTINCT {", ".join([*names, *counts])} FROM "_overlap"'
+    )
+
+
+def _rows(plan: Plan) -> str:
+    """FROM and WHERE: the rows that enter the query."""
+    joined = f"FROM {''.join(map(_source, plan.sources))}"
+    if plan.where is not None:
+        joined += f"\nWHERE {total_sql(plan.where)}"
+    return bounded_sql(plan, joined)
 
 
 def units_column(unit: int) -> str:
@@ -54,11 +83,6 @@ def units_column(unit: int) -> str:
 def support_column(support: int, unit: int) -> str:
     """As `units_column`, over the rows that support an aggregate; `support` is its index in the plan."""
     return f"_units_{unit}_support_{support}"
-
-
-def quoted(name: str) -> str:
-    """An identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def total_sql(expression: Expression) -> str:
@@ -138,7 +162,7 @@ def _sum(argument: str, kind: ValueType) -> str:
 
 
 def _source(source: Source) -> str:
-    table = f"{quoted(source.dataset.id)} AS {quoted(source.alias)}"
+    table = f"{table_sql(source)} AS {quoted(source.alias)}"
     if source.join is None:
         return table
     equalities = " AND ".join(

@@ -18,7 +18,6 @@ from protos.formats import limits
 from protos.plan.errors import Place, QueryRefusedError
 
 _CLAUSES: Final = {
-    "distinct": "SELECT DISTINCT",
     "having": "HAVING",
     "laterals": "LATERAL",
     "limit": "LIMIT",
@@ -30,7 +29,6 @@ _CLAUSES: Final = {
     "with_": "WITH",
 }
 _CLAUSE_HINTS: Final = {
-    "distinct": "group by the columns instead",
     "having": "thresholds are applied to every result; filter the rest at the receiver",
     "limit": "a result is released whole",
     "order": "a result's rows come in one fixed order; sort them at the receiver",
@@ -54,7 +52,7 @@ def read_select_untrusted(sql: str) -> exp.Select:
             raise QueryRefusedError(
                 f"{name} is not allowed", place=place_of(statement, sql), hint=_CLAUSE_HINTS.get(clause)
             )
-    require_only(statement, "expressions", "from_", "joins", "where", "group", sql=sql)
+    require_only(statement, "distinct", "expressions", "from_", "joins", "where", "group", sql=sql)
     return statement
 
 

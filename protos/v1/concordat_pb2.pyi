@@ -256,3 +256,17 @@ class ResultPart(_message.Message):
     receipt: bytes
     sealed: bytes
     def __init__(self, receipt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class GetBudgetRequest(_message.Message):
+    __slots__ = ("job_id", "signed_request")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    signed_request: bytes
+    def __init__(self, job_id: _Optional[str] = ..., signed_request: _Optional[bytes] = ...) -> None: ...
+
+class GetBudgetResponse(_message.Message):
+    __slots__ = ("signed_budget",)
+    SIGNED_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    signed_budget: bytes
+    def __init__(self, signed_budget: _Optional[bytes] = ...) -> None: ...

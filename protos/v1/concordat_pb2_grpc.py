@@ -109,6 +109,11 @@ class CoordinatorStub:
                 request_serializer=protos_dot_v1_dot_concordat__pb2.FetchResultRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_concordat__pb2.ResultPart.FromString,
                 _registered_method=True)
+        self.GetBudget = channel.unary_unary(
+                '/concordat.v1.Coordinator/GetBudget',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.FromString,
+                _registered_method=True)
 
 
 class CoordinatorServicer:
@@ -209,6 +214,13 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBudget(self, request, context):
+        """How many runs are left, by the enclave's signed word.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CoordinatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -286,6 +298,11 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.FetchResult,
                     request_deserializer=protos_dot_v1_dot_concordat__pb2.FetchResultRequest.FromString,
                     response_serializer=protos_dot_v1_dot_concordat__pb2.ResultPart.SerializeToString,
+            ),
+            'GetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudget,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -693,6 +710,33 @@ class Coordinator:
             '/concordat.v1.Coordinator/FetchResult',
             protos_dot_v1_dot_concordat__pb2.FetchResultRequest.SerializeToString,
             protos_dot_v1_dot_concordat__pb2.ResultPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/GetBudget',
+            protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

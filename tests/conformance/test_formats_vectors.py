@@ -84,6 +84,10 @@ def test_reader_accepts_the_golden_message(name: str) -> None:
         "signed-header": samples.sealed_header().encode(),
         "signed-manifest": samples.manifest().encode(),
         "signed-run-request": samples.run_request().encode(),
+        "budget-request": samples.budget_request(),
+        "budget": samples.budget(),
+        "signed-budget-request": samples.budget_request().encode(),
+        "signed-budget": samples.budget().encode(),
     }
     assert read == expected[name]
 

@@ -202,6 +202,7 @@ MALFORMED = [
         ),
     ),
     ("GetRun", messages.GetRunRequest(job_id="j", run_id=b"short")),
+    ("GetBudget", messages.GetBudgetRequest(job_id="j")),
 ]
 UNKNOWN = [
     ("GetAgreement", messages.GetAgreementRequest(agreement_digest=DIGEST)),
@@ -217,6 +218,7 @@ UNKNOWN = [
     ("FinishUpload", messages.FinishUploadRequest(job_id="j", upload_id=UPLOAD_ID, signed_manifest=b"m")),
     ("RequestRun", messages.RequestRunRequest(job_id="j", run_id=RUN_ID, signed_request=b"r")),
     ("GetRun", messages.GetRunRequest(job_id="j", run_id=RUN_ID)),
+    ("GetBudget", messages.GetBudgetRequest(job_id="j", signed_request=b"r")),
 ]
 
 

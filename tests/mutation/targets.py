@@ -33,7 +33,12 @@ def _format(name: str, *more: str) -> Target:
 
 
 def _plan(name: str) -> Target:
-    tests = ("tests/unit/protos_plan", f"{_ENCLAVE}_disclosure.py", f"{_ADVERSARIAL}_disclosure.py")
+    tests = (
+        "tests/unit/protos_plan",
+        f"{_ENCLAVE}_disclosure.py",
+        f"{_ENCLAVE}_disclosure_rules.py",
+        f"{_ADVERSARIAL}_disclosure.py",
+    )
     return Target(f"protos/plan/{name}.py", tests)
 
 
@@ -88,8 +93,15 @@ TARGETS: Final = (
     Target("protos/formats/run_request.py", (f"{_FORMATS}_runs.py", *_BYTES)),
     Target("protos/formats/receipt.py", (f"{_FORMATS}_runs.py", *_BYTES)),
     _format("frames", *_BYTES),
+    _format("rules", *_BYTES),
+    Target("protos/formats/rule_references.py", (f"{_FORMATS}_rules.py", *_BYTES)),
+    _format("budget", *_BYTES),
     _plan("rules"),
     _plan("sources"),
+    _plan("analyses"),
+    _plan("clamps"),
+    _plan("contributions"),
+    _plan("lists"),
     _attestation("verifier"),
     _attestation("chain"),
     _attestation("cose_sign1"),

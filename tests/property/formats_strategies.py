@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Context, Decimal
+
 from hypothesis import strategies as st
 
 from protos.formats import hpke
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
+from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
 from protos.formats.participants import Participant, Release
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult
+from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
+RUNS = st.none() | st.integers(1, 1_000_000)
 COUNTS = st.integers(0, 2**63 - 1)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
 TEXTS = st.text(
@@ -59,22 +65,57 @@ def columns(draw: st.DrawFn, *, name: str, nullable: bool | None = None) -> Colu
     uses = draw(st.frozensets(st.sampled_from(sorted(USES if exact else USES - {"avg", "sum"}))))
     normalise = draw(st.sampled_from(["none", "email/v1"])) if type_ == "text" else "none"
     is_nullable = draw(st.booleans()) if nullable is None else nullable
-    return Column(name, type_, is_nullable, uses, normalise)
+    clamp = draw(st.none() | clamps(type_)) if exact else None
+    return Column(name, type_, is_nullable, uses, normalise, clamp)
 
 
 @st.composite
-def datasets(draw: st.DrawFn, *, name: str, owners: list[str]) -> Dataset:
+def clamps(draw: st.DrawFn, type_: str) -> Clamp:
+    scale = 0 if type_ == "int64" else int(type_[:-1].partition(",")[2])
+    digits = 18 if type_ == "int64" else int(type_[:-1].partition("(")[2].partition(",")[0])
+    most = 10**digits - 1
+    ends = sorted(draw(st.lists(st.integers(-most, most), min_size=2, max_size=2)))
+    low, high = (f"{Decimal(end).scaleb(-scale, Context(prec=60)):f}" for end in ends)
+    return Clamp(low, high)
+
+
+@st.composite
+def rules(
+    draw: st.DrawFn, *, names: list[str], others: list[str], people: list[str], queries: list[str]
+) -> Rules:
+    """Rules of a dataset with columns `names`, of which the first is its unit, without an opt-out."""
+    kinds = draw(st.sampled_from([(), ("aggregation",), ("list",), ("aggregation", "list"), ("custom",)]))
+    forbidden = sets_of(st.sampled_from(names[1:])) if names[1:] else st.just(())
+    return Rules(
+        analyses=kinds,
+        only_queries=draw(sets_of(st.sampled_from(queries))) if kinds == ("custom",) else (),
+        joined_with=draw(st.none() | (sets_of(st.sampled_from(others)) if others else st.just(()))),
+        forbidden=draw(forbidden),
+        receivers=draw(st.none() | sets_of(st.sampled_from(people))),
+        single_units=draw(st.booleans()),
+        max_rows_per_unit=draw(st.none() | st.integers(1, 1_000_000)),
+    )
+
+
+@st.composite
+def datasets(
+    draw: st.DrawFn, *, name: str, owners: list[str], others: list[str], people: list[str], queries: list[str]
+) -> Dataset:
     names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     made = [draw(columns(name=each, nullable=False if each == names[0] else None)) for each in names]
+    made_rules = draw(rules(names=names, others=others, people=people, queries=queries))
+    max_rows = draw(st.integers(1, 2**40))
+    least = st.integers(0, max_rows)
     return Dataset(
         id=name,
         owner=draw(st.sampled_from(owners)),
         columns=tuple(draw(st.permutations(made))),
         privacy_unit=names[0],
-        threshold=draw(st.integers(1, 100_000)),
+        threshold=draw(st.integers(1 if made_rules.single_units else 2, 100_000)),
         unique=tuple(draw(st.lists(st.sampled_from(names), unique=True))),
-        max_rows=draw(st.integers(1, 2**40)),
+        max_rows=max_rows,
         max_bytes=draw(st.integers(1, 2**63 - 1)),
+        rules=replace(made_rules, min_rows=draw(least), min_units=draw(least)),
     )
 
 
@@ -97,6 +138,9 @@ def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
         receivers=draw(sets_of(st.sampled_from(people), least=1)),
         max_runs=draw(st.integers(1, 1_000_000)),
         many_to_many=draw(st.booleans()),
+        per_day=draw(RUNS),
+        per_week=draw(RUNS),
+        per_month=draw(RUNS),
     )
 
 
@@ -112,6 +156,8 @@ def agreements(draw: st.DrawFn) -> Agreement:
         for index, name in enumerate(people)
     ]
     pcrs = [draw(exactly(47)) + b"\x01" for _ in range(3)]
+    asked = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+    held = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
     start, end = sorted(draw(st.lists(COUNTS, min_size=2, max_size=2, unique=True)))
     return Agreement(
         id=draw(NAMES),
@@ -122,13 +168,18 @@ def agreements(draw: st.DrawFn) -> Agreement:
         parties=tuple(members[: len(owners)]),
         analysts=tuple(members[len(owners) :]),
         datasets=tuple(
-            draw(datasets(name=name, owners=owners))
-            for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+            draw(
+                datasets(
+                    name=name,
+                    owners=owners,
+                    others=[other for other in held if other != name],
+                    people=people,
+                    queries=asked,
+                )
+            )
+            for name in held
         ),
-        queries=tuple(
-            draw(queries(name=name, people=people))
-            for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
-        ),
+        queries=tuple(draw(queries(name=name, people=people)) for name in asked),
         releases=(Release(draw(TEXTS), pcrs[0], pcrs[1], pcrs[2], draw(exactly(32))),),
         limits=Limits(draw(st.integers(64, 2**22)), draw(st.integers(1, 128)), draw(st.integers(1, 10**6))),
         logged=draw(st.sampled_from(["nothing", "phases"])),
@@ -158,6 +209,30 @@ MANIFESTS = st.builds(
     chunks=st.integers(1, 2**24),
     tags_digest=exactly(48),
 )
+CHARGES = st.builds(
+    lambda window, limit, before: Charge(window, limit, min(limit, before), min(limit, before) - 1),
+    st.sampled_from(WINDOWS),
+    st.integers(1, 1_000_000),
+    st.integers(1, 1_000_000),
+)
+WINDOWS_LEFT = st.builds(
+    lambda window, limit, left: WindowLeft(window, limit, min(limit, left)),
+    st.sampled_from(WINDOWS),
+    st.integers(1, 1_000_000),
+    st.integers(0, 1_000_000),
+)
+BUDGETS = st.builds(
+    Budget,
+    nonce=exactly(32),
+    agreement_digest=exactly(48),
+    enclave_id=exactly(16),
+    at_s=COUNTS,
+    queries=st.lists(
+        st.builds(QueryBudget, NAMES, st.lists(WINDOWS_LEFT, min_size=1, max_size=5).map(tuple)),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+)
 CLAIMS = st.builds(
     Claims,
     agreement_digest=exactly(48),
@@ -183,9 +258,13 @@ CLAIMS = st.builds(
     sequence=st.integers(1, 2**63 - 1),
     previous=exactly(48),
     runs_left=COUNTS,
+    budget=st.lists(CHARGES, min_size=1, max_size=5).map(tuple),
 )
 MESSAGES: dict[
-    str, st.SearchStrategy[Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims]
+    str,
+    st.SearchStrategy[
+        Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims | BudgetRequest | Budget
+    ],
 ] = {
     "agreement": agreements(),
     "key-bundle": st.builds(
@@ -203,6 +282,14 @@ MESSAGES: dict[
         parameters=CHOSEN,
     ),
     "claims": CLAIMS,
+    "budget-request": st.builds(
+        BudgetRequest,
+        nonce=exactly(32),
+        agreement_digest=exactly(48),
+        enclave_id=exactly(16),
+        requested_by=NAMES,
+    ),
+    "budget": BUDGETS,
 }
 PARTS = st.binary(min_size=1, max_size=200)
 SEALED_RESULTS = st.builds(

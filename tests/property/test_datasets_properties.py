@@ -20,7 +20,7 @@ from tests.chunk_tables import unpacked
 
 TYPES = {"key": "int64", "name": "text", "amount": "decimal(10,3)", "digits": "hex128", "flag": "bool"}
 COLUMNS = tuple(Column(name, kind, nullable=name != "key", uses=frozenset()) for name, kind in TYPES.items())
-DATASET = Dataset("sample", "owner", COLUMNS, "key", 1, (), 10_000, 10_000_000)
+DATASET = Dataset("sample", "owner", COLUMNS, "key", 2, (), 10_000, 10_000_000)
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
 ROWS = st.fixed_dictionaries(
@@ -84,7 +84,7 @@ def test_any_text_is_read_or_its_row_is_named(cells: list[tuple[str, str]]) -> N
         "sample",
         "owner",
         (Column("key", "text", False, frozenset()), Column("amount", "decimal(4,1)", True, frozenset())),
-        *("key", 1, (), 1000, 10**6),
+        *("key", 2, (), 1000, 10**6),
     )
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("key", "amount"), *cells])

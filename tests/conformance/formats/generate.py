@@ -28,6 +28,8 @@ SIGNERS = {
     "signed-manifest": samples.AIRLINE,
     "acceptance": samples.ENCLAVE,
     "signed-run-request": samples.ANALYST,
+    "signed-budget-request": samples.ANALYST,
+    "signed-budget": samples.ENCLAVE,
 }
 NOT_CBOR = frozenset({"padded-result", "frame"})
 

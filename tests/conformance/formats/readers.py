@@ -13,6 +13,7 @@ from protos.formats import cose, limits
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import Approval, verify_approval_untrusted
 from protos.formats.binding import KeyBundle
+from protos.formats.budget import BUDGET_LABEL, BUDGET_REQUEST_LABEL, Budget, BudgetRequest
 from protos.formats.canonical import Value, decode_untrusted
 from protos.formats.errors import FormatError
 from protos.formats.frames import Frame, read_frame_untrusted
@@ -64,6 +65,21 @@ def read_signed_run_request(data: bytes) -> bytes:
     )
 
 
+def read_signed_budget_request(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=BUDGET_REQUEST_LABEL,
+        public_key=samples.ANALYST.signing_key,
+        max_bytes=limits.RUN_REQUEST_MAX_BYTES,
+    )
+
+
+def read_signed_budget(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data, typ=BUDGET_LABEL, public_key=samples.ENCLAVE.signing_key, max_bytes=limits.BUDGET_MAX_BYTES
+    )
+
+
 def read_only_frame(data: bytes) -> Frame:
     """The frame that `data` is, when nothing comes after it."""
     stream = io.BytesIO(data)
@@ -97,6 +113,10 @@ READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
         "padded-result": unpad,
         "claims": Claims.decode_untrusted,
         "receipt": Receipt.decode_untrusted,
+        "budget-request": BudgetRequest.decode_untrusted,
+        "signed-budget-request": read_signed_budget_request,
+        "budget": Budget.decode_untrusted,
+        "signed-budget": read_signed_budget,
         "frame": read_only_frame,
     }
 )

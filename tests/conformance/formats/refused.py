@@ -104,6 +104,13 @@ CBOR: Final = (
     ("tag 55799, CBOR", "d9d9f700"),
 )
 
+CLAMP: Final[Path] = ("datasets", 0, "columns", 3, "clamp")
+
+
+def custom(query: str) -> Callable[[Value], Value]:
+    return lambda rules: {**rules, "analyses": ["custom"], "only_queries": [query]}
+
+
 # (format, what is wrong, where, how): all give a FormatError.
 CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "label of an approval", ("label",), to(APPROVAL_LABEL)),
@@ -117,6 +124,39 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "uses in another order", ("datasets", 0, "columns", 1, "uses"), lambda uses: uses[::-1]),
     ("agreement", "a nullable privacy unit", ("datasets", 0, "columns", 1, "nullable"), to(True)),
     ("agreement", "threshold 0", ("datasets", 0, "threshold"), to(0)),
+    ("agreement", "threshold 1 that nobody means", ("datasets", 0, "threshold"), to(1)),
+    ("agreement", "rules that are not there", ("datasets", 0, "rules"), to(None)),
+    ("agreement", "an analysis nobody knows", ("datasets", 0, "rules", "analyses"), to(["any"])),
+    ("agreement", "custom beside another", ("datasets", 0, "rules", "analyses"), to(["custom", "list"])),
+    ("agreement", "only a query that is not there", ("datasets", 0, "rules"), custom("another")),
+    (
+        "agreement",
+        "only_queries for any query",
+        ("datasets", 0, "rules", "only_queries"),
+        to(["delay_by_day"]),
+    ),
+    ("agreement", "a forbidden privacy unit", ("datasets", 0, "rules", "forbidden"), to(["tailnum"])),
+    ("agreement", "a forbidden column nobody has", ("datasets", 0, "rules", "forbidden"), to(["height"])),
+    ("agreement", "joined with itself", ("datasets", 1, "rules", "joined_with"), to(["wind"])),
+    ("agreement", "results for a stranger", ("datasets", 1, "rules", "receivers"), to(["stranger"])),
+    ("agreement", "no row of a unit", ("datasets", 0, "rules", "max_rows_per_unit"), to(0)),
+    ("agreement", "more rows than there may be", ("datasets", 0, "rules", "min_rows"), to(1_000_001)),
+    ("agreement", "more units than there may be", ("datasets", 0, "rules", "min_units"), to(1_000_001)),
+    (
+        "agreement",
+        "an opt-out list that is not there",
+        ("datasets", 1, "rules", "opt_out", "dataset"),
+        to("a"),
+    ),
+    ("agreement", "an opt-out list of itself", ("datasets", 1, "rules", "opt_out", "dataset"), to("wind")),
+    ("agreement", "an opt-out list of another type", ("datasets", 2, "columns", 0, "type"), to("text")),
+    ("agreement", "an opt-out list nobody granted", ("datasets", 2, "columns", 0, "uses"), to([])),
+    ("agreement", "a clamp that ends before it begins", CLAMP, to({"low": "1.00", "high": "0.99"})),
+    ("agreement", "a clamp with other places", CLAMP, to({"low": "0.0", "high": "1.0"})),
+    ("agreement", "a clamp with a zero in front", CLAMP, to({"low": "00.00", "high": "1.00"})),
+    ("agreement", "a clamp from minus nothing", CLAMP, to({"low": "-0.00", "high": "1.00"})),
+    ("agreement", "a clamp beyond the type", CLAMP, to({"low": "0.00", "high": "10000000.00"})),
+    ("agreement", "no run in a day", ("queries", 0, "per_day"), to(0)),
     ("agreement", "true for a number", ("datasets", 0, "threshold"), to(True)),
     ("agreement", "a title that is written from right to left", ("title",), to("a\u202eb")),
     ("agreement", "a key nobody knows", ("limits",), lambda limits: {**limits, "extra": 1}),
@@ -135,6 +175,13 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("claims", "release number 0", ("sequence",), to(0)),
     ("claims", "for nobody", ("receivers",), to([])),
     ("claims", "on no data", ("datasets",), to([])),
+    ("claims", "a run that costs nothing", ("budget", 0, "after"), to(5)),
+    ("claims", "more left than there were", ("budget", 0, "before"), to(6)),
+    ("claims", "a window nobody knows", ("budget", 0, "window"), to("hour")),
+    ("claims", "charged to nothing", ("budget",), to([])),
+    ("budget-request", "a nonce of 31 bytes", ("nonce",), to(bytes(31))),
+    ("budget", "more left than there may be", ("queries", 0, "windows", 0, "left"), to(6)),
+    ("budget", "of no query", ("queries",), to([])),
     ("receipt", "signed by nobody", ("approvals",), to([])),
     ("receipt", "no attestation document", ("attestation",), to(b"")),
     ("approval", "something unsigned in the unprotected header", (1,), to({"a": 1})),

@@ -22,12 +22,22 @@ from protos.formats import cose, hpke
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.approvals import sign_approval
 from protos.formats.binding import KeyBundle, attestation_user_data, receipt_user_data
+from protos.formats.budget import (
+    BUDGET_LABEL,
+    BUDGET_REQUEST_LABEL,
+    Budget,
+    BudgetRequest,
+    Charge,
+    QueryBudget,
+    WindowLeft,
+)
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
 from protos.formats.participants import Participant, Release
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult, pad, result_digest
+from protos.formats.rules import Clamp, OptOut, Rules
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
 from protos.formats.schema import Column, Dataset
 from protos.formats.sealed import (
@@ -113,7 +123,13 @@ FLIGHTS = Dataset(
         Column("flight_id", "int64", nullable=False, uses=frozenset()),
         Column("tailnum", "text", nullable=False, uses=frozenset({"count_distinct", "join"})),
         Column("day", "date", nullable=False, uses=frozenset({"filter", "group", "join"})),
-        Column("dep_delay", "decimal(9,2)", nullable=True, uses=frozenset({"avg", "sum"})),
+        Column(
+            "dep_delay",
+            "decimal(9,2)",
+            nullable=True,
+            uses=frozenset({"avg", "sum"}),
+            clamp=Clamp(low="-60.00", high="600.00"),
+        ),
         Column("contact", "text", nullable=True, uses=frozenset(), normalise="email/v1"),
     ),
     privacy_unit="tailnum",
@@ -121,20 +137,38 @@ FLIGHTS = Dataset(
     unique=("flight_id",),
     max_rows=1_000_000,
     max_bytes=500_000_000,
+    rules=Rules(forbidden=("contact",), max_rows_per_unit=50, min_rows=3, min_units=2),
 )
 WIND = Dataset(
     id="wind",
     owner="weather",
     columns=(
-        Column("station", "hex128", nullable=False, uses=frozenset({"count"})),
+        Column("station", "hex128", nullable=False, uses=frozenset({"count", "output"})),
         Column("day", "date", nullable=False, uses=frozenset({"join"})),
         Column("gust", "float64", nullable=True, uses=frozenset({"filter", "max"})),
     ),
+    privacy_unit="station",
+    threshold=2,
+    unique=(),
+    max_rows=10_000,
+    max_bytes=1_000_000,
+    rules=Rules(
+        analyses=("aggregation", "list"),
+        joined_with=("flights",),
+        receivers=("airline", "analyst"),
+        opt_out=OptOut("closed", "station"),
+    ),
+)
+CLOSED = Dataset(
+    id="closed",
+    owner="weather",
+    columns=(Column("station", "hex128", nullable=False, uses=frozenset({"opt_out"})),),
     privacy_unit="station",
     threshold=1,
     unique=(),
     max_rows=10_000,
     max_bytes=1_000_000,
+    rules=Rules(analyses=(), single_units=True),
 )
 QUERY = Query(
     id="delay_by_day",
@@ -144,6 +178,8 @@ QUERY = Query(
     run_by=("analyst",),
     receivers=("airline", "analyst"),
     max_runs=5,
+    per_day=1,
+    per_month=3,
 )
 
 
@@ -165,7 +201,7 @@ def agreement() -> Agreement:
         valid_until_s=1_893_456_000,
         parties=(AIRLINE.participant(), WEATHER.participant()),
         analysts=(ANALYST.participant(),),
-        datasets=(FLIGHTS, WIND),
+        datasets=(FLIGHTS, WIND, CLOSED),
         queries=(QUERY,),
         releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256),),
         limits=Limits(memory_mib=2048, threads=2, max_runs=10),
@@ -281,6 +317,12 @@ def claims() -> Claims:
         sequence=1,
         previous=bytes(48),
         runs_left=4,
+        budget=(
+            Charge("query", limit=5, before=5, after=4),
+            Charge("agreement", limit=10, before=10, after=9),
+            Charge("day", limit=1, before=1, after=0),
+            Charge("month", limit=3, before=3, after=2),
+        ),
     )
 
 
@@ -290,6 +332,24 @@ def receipt() -> Receipt:
     pcr16 = hashlib.sha384(bytes(48) + agreement().digest()).digest()
     document = laboratory().document(user_data=receipt_user_data(encoded), pcrs=pcr_bank(pcr16=pcr16))
     return Receipt(encoded, document, agreement().encode(), approvals())
+
+
+def budget_request() -> BudgetRequest:
+    return BudgetRequest(derived("budget nonce", 32), agreement().digest(), ENCLAVE_ID, "analyst")
+
+
+def budget() -> Budget:
+    asked = budget_request()
+    left = QueryBudget(QUERY.id, (WindowLeft("query", 5, 4), WindowLeft("day", 1, 0)))
+    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,))
+
+
+def signed_budget_request() -> bytes:
+    return cose.sign(budget_request().encode(), typ=BUDGET_REQUEST_LABEL, key=ANALYST.signing)
+
+
+def signed_budget() -> bytes:
+    return cose.sign(budget().encode(), typ=BUDGET_LABEL, key=ENCLAVE.signing)
 
 
 def frame() -> Frame:
@@ -316,5 +376,9 @@ def messages() -> dict[str, bytes]:
         "padded-result": pad(RESULT),
         "claims": claims().encode(),
         "receipt": receipt().encode(),
+        "budget-request": budget_request().encode(),
+        "signed-budget-request": signed_budget_request(),
+        "budget": budget().encode(),
+        "signed-budget": signed_budget(),
         "frame": frame().prefix() + frame().body,
     }

@@ -170,6 +170,9 @@ class FakeEnclave:
     def on_receipt(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         return {}, RECEIPT + header["run"]
 
+    def on_budget(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
+        return {}, b"budget for " + body
+
     def on_close(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         self.closed.set()
         return {}, b""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 import random
-from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -277,7 +276,9 @@ def test_bytes_do_not_depend_on_threads_chunks_or_the_order_of_rows() -> None:
 
 
 def test_large_result_is_one_batch_with_the_same_bytes_whatever_the_threads() -> None:
-    wide = Dataset("wide", "owner", (world.column("x", "int64", "group"),), "x", 1, (), 10**6, 10**8)
+    wide = Dataset(
+        "wide", "owner", (world.column("x", "int64", "group"),), "x", 1, (), 10**6, 10**8, world.SINGLE
+    )
     rows = world.table(wide, [(n * 7919 % 400_000,) for n in range(400_000)])
     results = {run("SELECT x FROM wide GROUP BY x", {wide: rows}, threads=n).table_ipc for n in (1, 2)}
     (data,) = results
@@ -332,7 +333,7 @@ def test_result_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_engine_can_be_asked_again_after_it_ran_out_of_memory() -> None:
     columns = (world.column("unit", "int64"), world.column("x", "text", "group"))
-    dataset = Dataset("wide", "owner", columns, "unit", 1, (), 10**6, 10**8)
+    dataset = Dataset("wide", "owner", columns, "unit", 1, (), 10**6, 10**8, world.SINGLE)
     engine = Engine(64, 1)
     engine.create(dataset)
     for part in range(45):
@@ -377,7 +378,7 @@ def test_sum_that_does_not_fit_is_null_and_not_an_error() -> None:
 
 
 def test_threshold_of_one_shows_a_single_person() -> None:
-    alone = replace(PEOPLE, threshold=1)
+    alone = world.with_threshold(PEOPLE, 1)
     rows = world.table(alone, [(1, "a", 5, True)])
     assert rows_of(run("SELECT town, SUM(income) AS s FROM people GROUP BY town", {alone: rows})) == [
         ("a", 5)

@@ -13,7 +13,7 @@ from protos.formats.schema import Dataset
 from tests import engine_world as world
 
 COLUMNS = (world.column("unit", "int64"), world.column("town", "text", "group"))
-PEOPLE = Dataset("people", "owner", COLUMNS, "unit", 1, (), 10**6, 10**8)
+PEOPLE = Dataset("people", "owner", COLUMNS, "unit", 1, (), 10**6, 10**8, world.SINGLE)
 TOWNS = world.table(PEOPLE, [(number, f"{number:0100}") for number in range(100)])
 
 

@@ -21,7 +21,7 @@ from protos.formats import limits
 from protos.formats.calls import Refusal
 from protos.formats.schema import Dataset
 from tests.chunk_tables import arrow_type, chunk
-from tests.engine_world import MEMORY_MIB, column, load, plan_of, rows_of, table
+from tests.engine_world import MEMORY_MIB, SINGLE, column, load, plan_of, rows_of, table
 
 
 def one_column(kind: str, *, nullable: bool = True, normalise: str = "none") -> Dataset:
@@ -29,7 +29,7 @@ def one_column(kind: str, *, nullable: bool = True, normalise: str = "none") -> 
         column("unit", "int64", "count_distinct"),
         column("x", kind, "group", "count_distinct", nullable=nullable, normalise=normalise),
     )
-    return Dataset("data", "owner", columns, "unit", 1, (), 1000, 1_000_000)
+    return Dataset("data", "owner", columns, "unit", 1, (), 1000, 1_000_000, SINGLE)
 
 
 def taken(dataset: Dataset, values: list[Any], **changes: Any) -> list[Any]:
@@ -368,7 +368,7 @@ from enclave_compute.engine import Engine
 from enclave_compute import disclosure
 from protos.formats.schema import Column, Dataset
 engine = Engine(64, 1)
-engine.create(Dataset("data", "owner", (Column("x", "int64", False, frozenset()),), "x", 1, (), 10, 10))
+engine.create(Dataset("data", "owner", (Column("x", "int64", False, frozenset()),), "x", 2, (), 10, 10))
 print(*sorted(sys.modules))
 """
 

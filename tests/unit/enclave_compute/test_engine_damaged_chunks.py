@@ -19,7 +19,7 @@ from tests.engine_world import MEMORY_MIB, column, table
 
 def one_column(kind: str, *, nullable: bool = True) -> Dataset:
     columns = (column("unit", "int64"), column("x", kind, nullable=nullable))
-    return Dataset("data", "owner", columns, "unit", 1, (), 1000, 1_000_000)
+    return Dataset("data", "owner", columns, "unit", 2, (), 1000, 1_000_000)
 
 
 GOOD = one_column("int64", nullable=False)
@@ -79,7 +79,7 @@ def test_bounds_that_descend_are_refused() -> None:
 
 
 def test_too_many_rows_in_one_chunk_are_refused() -> None:
-    dataset = Dataset("data", "owner", (column("unit", "bool"),), "unit", 1, (), 2**21, 1_000_000)
+    dataset = Dataset("data", "owner", (column("unit", "bool"),), "unit", 2, (), 2**21, 1_000_000)
     most = pa.table({"unit": pa.array([True] * limits.CHUNK_MAX_ROWS)})
     engine = Engine(MEMORY_MIB, 1)
     engine.create(dataset)

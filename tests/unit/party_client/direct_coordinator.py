@@ -80,6 +80,10 @@ class DirectCoordinator(Coordinator):
         receipt = self._ask(Op.RECEIPT, run=run_id).body
         return receipt, self._ask(Op.RESULT, run=run_id, receiver=receiver).body
 
+    def get_budget(self, job_id: str, signed_request: bytes) -> bytes:
+        answer: bytes = self._ask(Op.BUDGET, signed_request).body
+        return answer
+
     def _ask(self, op: Op, body: bytes = b"", **fields: Any) -> Any:
         try:
             return self.enclave.call(op, body, **fields)

@@ -37,7 +37,7 @@ def dataset(
         Column(name, kind, nullable=nullable and position > 0, uses=frozenset())
         for position, (name, kind) in enumerate(types.items())
     ]
-    return Dataset("sample", "owner", tuple(made), made[0].name, 1, unique, max_rows, max_bytes)
+    return Dataset("sample", "owner", tuple(made), made[0].name, 2, unique, max_rows, max_bytes)
 
 
 def read(

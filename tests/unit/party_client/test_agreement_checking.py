@@ -96,6 +96,7 @@ def test_query_that_the_enclave_would_refuse_is_reported_with_its_reason(folder:
     assert (query.leaves, query.inferences) == ((), ())
 
 
+MEANT = "threshold = 1\nsingle_units = true"
 # (changes to the text, what must be said)
 INFERENCES = [
     ({}, "no noise is added"),
@@ -108,10 +109,10 @@ INFERENCES = [
     ({}, "64 ways, and there may be 5 runs"),
     ({'receivers = ["analyst"]': 'receivers = ["airline"]'}, "airline receives the result and knows its own"),
     (
-        {"threshold = 10": "threshold = 1", "threshold = 24": "threshold = 1"},
+        {"threshold = 10": MEANT, "threshold = 24": MEANT},
         "threshold of 1 protects nobody",
     ),
-    ({"threshold = 10": "threshold = 3", "threshold = 24": "threshold = 1"}, "threshold of 3 is low"),
+    ({"threshold = 10": "threshold = 3", "threshold = 24": "threshold = 2"}, "threshold of 3 is low"),
     (
         {'uses = ["avg"]': 'uses = ["avg", "min"]', "AVG(f.delay)": "MIN(f.delay)"},
         "The smallest flights.delay of a row is one record's exact value",

@@ -241,7 +241,7 @@ def test_file_that_is_too_large_or_not_there(tmp_path: Path) -> None:
 def test_agreement_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     columns = "\n".join(f'c{number:060} = {{ type = "text" }}' for number in range(2_000))
     datasets = "".join(
-        f'[[datasets]]\nid = "d{number}"\nowner = "airline"\nprivacy_unit = "c{0:060}"\nthreshold = 1\n'
+        f'[[datasets]]\nid = "d{number}"\nowner = "airline"\nprivacy_unit = "c{0:060}"\nthreshold = 2\n'
         f"max_rows = 1\nmax_bytes = 1\n[datasets.columns]\n{columns}\n"
         for number in range(5)
     )

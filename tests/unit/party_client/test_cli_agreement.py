@@ -336,7 +336,7 @@ def test_fetch_and_submit_notice_a_split_view(
 ) -> None:
     pinned, options = board
     pinned.shown_instead = compile_toml(
-        write(tmp_path, VALID_NOW | {"threshold = 10": "threshold = 1"}, name="b.toml")
+        write(tmp_path, VALID_NOW | {"threshold = 10": "threshold = 2"}, name="b.toml")
     ).encode()
     fetch = ("agreement", "fetch", agreement.digest().hex(), "-o", "got.agreement")
     status, _, err = concordat(*fetch, *options)

@@ -265,3 +265,18 @@ def test_ctrl_c_leaves_an_upload_that_the_same_command_continues(
 def journal_bytes(journals: Path, job: str) -> int:
     """The size of the journal of this job's upload: what it begins with, and a tag for each sealed chunk."""
     return sum(path.stat().st_size for path in journals.glob(f"{job}.*"))
+
+
+def test_what_is_left_of_the_runs(stack: Stack, concordat: Command, job: str) -> None:
+    for who in ("analyst", "publisher", "advertiser"):
+        status, out, err = concordat("job", "budget", *with_job(stack, job, who))
+        assert status == 0, err
+        assert ["totals", "in", "all", "3", "3"] in [line.split() for line in out.splitlines()]
+    status, out, _ = concordat("job", "budget", *with_job(stack, job, "analyst"), "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["queries"]["totals"] == {
+        "query": {"limit": 3, "left": 3},
+        "agreement": {"limit": 5, "left": 5},
+    }
+    assert found["verified"] is True

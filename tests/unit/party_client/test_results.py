@@ -28,6 +28,7 @@ from party_client.receipts import (
 from party_client.results import Expected, Result, ResultFileError, open_verified
 from party_client.runs import RequestError, RunRefusedError, parse_parameters
 from protos.formats.binding import attestation_user_data, receipt_user_data
+from protos.formats.budget import Charge
 from protos.formats.errors import ConcordatError, FormatError, SealError, SignatureError
 from protos.formats.receipt import Claims, Receipt
 from protos.formats.result import ResultContext, SealedResult, seal_result
@@ -175,7 +176,7 @@ def test_every_part_of_a_receipt_is_tied_to_the_others(released: Released) -> No
     other = replace(released.agreement, title="Another title")
     document, _ = released.enclave.attest(bytes(32))
     changes: list[tuple[dict[str, Any], type[ConcordatError]]] = [
-        ({"claims": replace(released.claims, runs_left=0).encode()}, ReceiptNotAttestedError),
+        ({"claims": replace(released.claims, suppressed=()).encode()}, ReceiptNotAttestedError),
         ({"claims": replace(released.claims, result_digest=bytes(48)).encode()}, ReceiptNotAttestedError),
         ({"claims": b"\xa0"}, FormatError),
         ({"agreement": other.encode()}, SignatureError),
@@ -212,6 +213,11 @@ def test_no_bit_of_a_receipt_can_be_turned(released: Released) -> None:
         {"requested_by": "publisher"},
         {"receivers": ("analyst", "publisher")},
         {"runs_left": 3},
+        {"runs_left": 1},
+        {"budget": (Charge("query", 3, 3, 2),)},
+        {"budget": (Charge("query", 3, 3, 2), Charge("agreement", 6, 6, 5))},
+        {"budget": (Charge("query", 3, 3, 2), Charge("agreement", 5, 5, 4), Charge("day", 1, 1, 0))},
+        {"budget": (Charge("query", 3, 3, 2), Charge("query", 3, 3, 2), Charge("agreement", 5, 5, 4))},
         {"sequence": 2},
         {"previous": b"\x01" * 48},
     ],

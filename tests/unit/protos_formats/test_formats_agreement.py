@@ -148,7 +148,7 @@ def test_agreement_comes_back() -> None:
     [
         {"parties": (*crowd(62), *agreement().parties)},
         {"analysts": (*crowd(63), *agreement().analysts)},
-        {"datasets": (*agreement().datasets, *(replace(FLIGHTS, id=f"d{number}") for number in range(62)))},
+        {"datasets": (*agreement().datasets, *(replace(FLIGHTS, id=f"d{number}") for number in range(61)))},
         {"queries": tuple(replace(QUERY, id=f"q{number}") for number in range(256))},
         {"releases": tuple(replace(RELEASE, pcr0=bytes([number + 1]) * 48) for number in range(64))},
     ],

@@ -1,0 +1,87 @@
+"""`concordat job budget`: how many runs are left of every query, by the enclave's signed word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from party_client.cli.agreed import agreement_option, enclave_facts, job_option, root_warning
+from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.options import identity_option
+from party_client.cli.present import emit, json_option, say, table, time, warn
+from party_client.identity import Identity
+from protos.formats.agreement import Agreement
+from protos.formats.budget import Budget
+
+_SPANS: Final = {
+    "query": "in all",
+    "agreement": "in all, of all queries",
+    "day": "any 24 hours",
+    "week": "any 7 days",
+    "month": "any 30 days",
+}
+
+
+@click.command(name="budget")
+@job_option
+@agreement_option
+@identity_option
+@connection_options
+@roots_option
+@json_option
+def budget(
+    *,
+    job_id: str,
+    agreement: Agreement,
+    identity: Identity,
+    connection: Connection,
+    root_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Ask the enclave how many runs are left.
+
+    Every party and analyst of the agreement may ask, as often as they like. The enclave is verified first and
+    signs its answer.
+
+    \b
+    Example:
+      concordat job budget --job 26fc3eef023ae66d \\
+          --agreement flights.agreement --identity keys/analyst.key
+    """
+    from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
+
+    with connect(connection, identity_id=identity.id) as coordinator:
+        client = Client(coordinator, identity, roots=trusted_roots(root_files))
+        enclave = client.verify(job_id, agreement)
+        left = client.budget(job_id, agreement, enclave=enclave)
+
+    def render(out: Console) -> None:
+        say(out, f"at {time(datetime.fromtimestamp(left.at_s, UTC))}, by the enclave's clock")
+        out.print(table(["query", "runs", "left", "of"], _rows(left)))
+        warn(out, root_warning(enclave.attestation.root))
+
+    emit(as_json, {**_facts(left), **enclave_facts(enclave)}, render)
+
+
+def _rows(left: Budget) -> list[tuple[str, ...]]:
+    return [
+        (query.query, _SPANS[window.window], f"{window.left:,}", f"{window.limit:,}")
+        for query in left.queries
+        for window in query.windows
+    ]
+
+
+def _facts(left: Budget) -> dict[str, Any]:
+    return {
+        "at": datetime.fromtimestamp(left.at_s, UTC),
+        "queries": {
+            query.query: {
+                window.window: {"limit": window.limit, "left": window.left} for window in query.windows
+            }
+            for query in left.queries
+        },
+    }
