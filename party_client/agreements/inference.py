@@ -54,7 +54,7 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
             yield (
                 f"Queries {', '.join(queries)} all read {dataset}: whoever receives several results can "
                 "subtract one from another. Within one enclave, rows that differ from an earlier release by "
-                "fewer units than the threshold are held back; more than two results are not looked at together."
+                "fewer units than the threshold are held back; three or more are not looked at together."
             )
     yield (
         "Runs, in all and in windows of time, are counted per enclave. If the parties send their data to "
