@@ -11,10 +11,11 @@ Follows `protos/plan/README.md`, "What leaves".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from enclave_compute.differencing import Asked, hold_back_similar
 from enclave_compute.engine import Computed, Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.table import columns_sql, write_table
@@ -47,10 +48,20 @@ class Released:
     rows: int
 
 
-def release(engine: Engine, plan: Plan, parameters: Mapping[str, ParameterValue]) -> Released:
-    """Compute `plan` and let out what its thresholds allow. Raises `RefusedError`."""
-    with engine.execute(plan, parameters) as computed:
+def release(
+    engine: Engine,
+    plan: Plan,
+    parameters: Mapping[str, ParameterValue],
+    *,
+    earlier: Sequence[Asked] = (),
+) -> Released:
+    """Compute `plan` and let out what thresholds and `earlier` releases allow. Raises `RefusedError`."""
+    asked = Asked(plan, parameters)
+    comparable = [other for other in earlier if asked.is_comparable_to(other)]
+    with engine.execute(plan, parameters, with_groups=bool(comparable)) as computed:
         suppressed = _suppressed(plan, computed)
+        if comparable:
+            suppressed += (_difference(plan, hold_back_similar(computed, asked, comparable)),)
         rows, least_bytes = computed.numbers(_sizes(plan))
         # What cannot fit is not even fetched: it would need memory outside the engine's limit.
         if least_bytes > limits.RESULT_MAX_BYTES:
@@ -135,6 +146,12 @@ def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
         rules.append(f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it")
     numbers = computed.numbers(counts)
     return tuple(Suppression(rule, _bucket(number)) for rule, number in zip(rules, numbers, strict=True))
+
+
+def _difference(plan: Plan, rows: int) -> Suppression:
+    rule = f"a difference of fewer than {plan.thresholds[0].required_units} units from an earlier release"
+    # As above: of a list not even the length is told.
+    return Suppression(rule, _bucket(min(rows, 1) if plan.analysis == "list" else rows))
 
 
 def _held_back(plan: Plan, threshold: Threshold) -> str:

@@ -123,15 +123,21 @@ class Engine:
             table.connection.execute(f"DROP TABLE {quoted(dataset_id)}")
             table.connection.close()
 
-    def execute(self, plan: Plan, parameters: Mapping[str, ParameterValue]) -> Computed:
-        """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back."""
+    def execute(
+        self, plan: Plan, parameters: Mapping[str, ParameterValue], *, with_groups: bool = False
+    ) -> Computed:
+        """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back.
+
+        `with_groups` adds the hidden columns that rows are compared by.
+        """
         for table in self._tables.values():
             with table.lock:
                 _insert_waiting(table)
         connection = self._connection.cursor()
         try:
             with _refusing():
-                statement = f"CREATE TEMP TABLE {_COMPUTED} AS {aggregate_statement(plan)}"
+                select = aggregate_statement(plan, with_groups=with_groups)
+                statement = f"CREATE TEMP TABLE {_COMPUTED} AS {select}"
                 connection.execute(statement, dict(parameters))
         except RefusedError:
             connection.close()
@@ -140,7 +146,7 @@ class Engine:
 
 
 class Computed:
-    """The rows that a plan gave, hidden columns and all. Only `disclosure` may look at them."""
+    """The rows that a plan gave, hidden columns and all. Only what decides on disclosure may look at them."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -160,6 +166,30 @@ class Computed:
             select = f"SELECT {', '.join(expressions)} FROM {_COMPUTED}"  # noqa: S608
             (row,) = self._connection.execute(select).fetchall()
         return tuple(int(number) for number in row)
+
+    def make(self, statement: str, parameters: Mapping[str, ParameterValue] | None = None) -> None:
+        """Lay down a temporary table beside the rows, from the same data."""
+        with _refusing():
+            (parsed,) = self._connection.extract_statements(statement)
+            # Which the engine insists on: not one too many.
+            named = {name: (parameters or {})[name] for name in parsed.named_parameters}
+            self._connection.execute(parsed, named)
+
+    def drop(self, tables: list[str]) -> None:
+        """Forget temporary tables, made or not."""
+        for table in tables:
+            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+    def numbers_of_rows(self, select: str) -> list[int]:
+        """The one column of `select`, which is of whole numbers."""
+        with _refusing():
+            return [int(number) for (number,) in self._connection.execute(select).fetchall()]
+
+    def remove(self, delete: str) -> int:
+        """How many rows `delete`, which deletes FROM {computed}, took away."""
+        with _refusing():
+            ((removed,),) = self._connection.execute(delete.format(computed=_COMPUTED)).fetchall()
+        return int(removed)
 
     def batches(self, select: str) -> list[Any]:
         """The rows of `select`, which reads FROM {rows}, as Arrow arrays of structs in their order."""

@@ -13,6 +13,7 @@ from enclave_compute import disclosure
 from enclave_compute.asking import verify_asker_untrusted
 from enclave_compute.binding import Bound, require_valid_now
 from enclave_compute.clock import NsmClock
+from enclave_compute.differencing import Asked
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
@@ -49,6 +50,8 @@ class Runs:
         self._nsm = nsm
         self._clock = clock
         self._ledger = Ledger(bound.agreement)
+        self._asked: list[Asked] = []
+        """What has been released, each once: what later releases are compared with."""
 
     def released(self, run_id: bytes) -> Release:
         """What run `run_id` released. Raises `RefusedError` when there is no such run."""
@@ -67,14 +70,19 @@ class Runs:
         require_valid_now(self._bound.agreement, self._clock)
         runs_left = self._ledger.require_runs_left(allowed.query, now_s=self._clock.now_s())
         plan = self._bound.plans[allowed.query.id]
-        released = disclosure.release(self._engine, plan, allowed.parameters)
+        released = disclosure.release(self._engine, plan, allowed.parameters, earlier=self._asked)
         # The time of the charge is that of the release, not of the request: computing may take long, and
         # windows are about when results leave. Runs take turns, so there are no fewer left than before.
         now_s = self._clock.now_s()
         claims = self._claims(allowed, released, used, runs_left, now_s)
         release = self._seal(allowed, released.table_ipc, claims)
         self._ledger.write(claims, release, now_s=now_s)
+        self._remember(Asked(plan, allowed.parameters))
         return release
+
+    def _remember(self, asked: Asked) -> None:
+        if asked not in self._asked:
+            self._asked.append(asked)
 
     def budget(self, signed_request: bytes) -> bytes:
         """What is left of every query, signed with the key that the attested bundle names.

@@ -53,7 +53,8 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
         if len(queries) > 1:
             yield (
                 f"Queries {', '.join(queries)} all read {dataset}: whoever receives several results can "
-                "subtract one from another. Nothing prevents that yet."
+                "subtract one from another. Within one enclave, rows that differ from an earlier release by "
+                "fewer units than the threshold are held back; three or more are not looked at together."
             )
     yield (
         "Runs, in all and in windows of time, are counted per enclave. If the parties send their data to "
@@ -170,5 +171,5 @@ def _from_repetition(agreement: Agreement, query: Query, plan: Plan) -> Iterator
         yield (
             f"A run can be chosen in {choices:,} ways, and there may be {runs:,} runs: the difference of two "
             f"results can be about fewer than {plan.thresholds[0].required_units} privacy units. "
-            "Nothing prevents that yet."
+            "Rows for which this is so are held back, within one enclave."
         )

@@ -26,13 +26,27 @@ from protos.plan.quoting import quoted
 from protos.plan.sources import Source, first_equal
 from protos.plan.values import FLOAT64, INT64, ValueType
 
-__all__ = ["aggregate_statement", "expression_sql", "quoted", "support_column", "total_sql", "units_column"]
+__all__ = [
+    "aggregate_statement",
+    "expression_sql",
+    "group_column",
+    "group_values",
+    "quoted",
+    "rows_sql",
+    "support_column",
+    "total_sql",
+    "units_column",
+]
+_ONE_GROUP: Final = "TRUE"
 
 
-def aggregate_statement(plan: Plan) -> str:
-    """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name."""
+def aggregate_statement(plan: Plan, *, with_groups: bool = False) -> str:
+    """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name.
+
+    With groups, the hidden `group_column`s say which row is which, whatever the query shows of it.
+    """
     if plan.analysis == "list":
-        return _list_statement(plan)
+        return _list_statement(plan, with_groups=with_groups)
     columns = [f"{_output(output, plan.sources)} AS {quoted(output.name)}" for output in plan.outputs]
     columns += [
         f"COUNT(DISTINCT {expression_sql(unit)}) AS {quoted(units_column(index))}"
@@ -44,13 +58,15 @@ def aggregate_statement(plan: Plan) -> str:
             f"AS {quoted(support_column(number, index))}"
             for index, unit in enumerate(plan.counted)
         ]
-    clauses = [f"SELECT {', '.join(columns)}", _rows(plan)]
+    if with_groups:
+        columns += [f"{value} AS {quoted(group_column(n))}" for n, value in enumerate(group_values(plan))]
+    clauses = [f"SELECT {', '.join(columns)}", rows_sql(plan)]
     if plan.groups:
         clauses.append(f"GROUP BY {', '.join(map(total_sql, plan.groups))}")
     return "\n".join(clauses)
 
 
-def _list_statement(plan: Plan) -> str:
+def _list_statement(plan: Plan, *, with_groups: bool) -> str:
     """The distinct rows of a list, each with the number of units behind the whole list."""
     names = [quoted(output.name) for output in plan.outputs]
     units = [quoted(f"_unit_{index}") for index in range(len(plan.counted))]
@@ -60,19 +76,33 @@ def _list_statement(plan: Plan) -> str:
         f'(SELECT COUNT(DISTINCT {name}) FROM "_overlap") AS {quoted(units_column(index))}'  # noqa: S608
         for index, name in enumerate(units)
     ]
-    overlap = f"SELECT {', '.join(values)}\n{_rows(plan)}"
+    if with_groups:
+        counts.append(f"{_ONE_GROUP} AS {quoted(group_column(0))}")
+    overlap = f"SELECT {', '.join(values)}\n{rows_sql(plan)}"
     return (
         f'WITH "_overlap" AS MATERIALIZED ({overlap})\n'
         f'SELECT DISTINCT {", ".join([*names, *counts])} FROM "_overlap"'
     )
 
 
-def _rows(plan: Plan) -> str:
+def rows_sql(plan: Plan) -> str:
     """FROM and WHERE: the rows that enter the query."""
     joined = f"FROM {''.join(map(_source, plan.sources))}"
     if plan.where is not None:
         joined += f"\nWHERE {total_sql(plan.where)}"
     return bounded_sql(plan, joined)
+
+
+def group_column(number: int) -> str:
+    """The hidden column with the value of one GROUP BY expression."""
+    return f"_group_{number}"
+
+
+def group_values(plan: Plan) -> list[str]:
+    """SQL for what tells the rows of a result apart; of a result of one row or a list, one constant."""
+    if plan.analysis == "list" or not plan.groups:
+        return [_ONE_GROUP]
+    return list(map(total_sql, plan.groups))
 
 
 def units_column(unit: int) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from enclave_compute.differencing import Asked
+from enclave_compute.disclosure import release
+from enclave_compute.engine import Engine
 from enclave_compute.nsm import Nsm
 from protos.formats.agreement import Agreement
 from protos.formats.calls import Op, Refusal
@@ -36,6 +39,52 @@ def with_rules(agreed: Agreement, dataset: str, **rules: Any) -> Agreement:
 
 def bought(*people: str) -> pa.Table:
     return pa.table({"email": list(people), "amount": pa.array([1] * len(people), pa.int64())})
+
+
+# --- 18 -----------------------------------------------------------------------------------------------------
+
+
+def result_with_least(enclave: Enclave, agreed: Agreement, least: int) -> tuple[list[Any], list[str]]:
+    """What a run with this parameter releases, and which rules held something back."""
+    run_id = os.urandom(16)
+    request = world.run_request(agreed, enclave.keys(), run_id=run_id, parameters={"least": least})
+    enclave.call(Op.RUN, request, run=run_id)
+    receipt = Receipt.decode_untrusted(enclave.call(Op.RECEIPT, run=run_id).body)
+    held = [item.rule for item in Claims.decode_untrusted(receipt.claims).suppressed if item.groups_at_most]
+    return enclave.result(run_id).to_pylist(), held
+
+
+def test_attack_18_one_run_less_another(enclave: Enclave, agreed: Agreement) -> None:
+    """The second run leaves out one person that the first one had: the difference would be theirs."""
+    enclave.bind(agreed)
+    people = [f"{n}@x.org" for n in range(5)]
+    visits = pa.table({"email": people, "segment": ["sport"] * 5})
+    bought_for = pa.table({"email": people, "amount": pa.array([10, 20, 30, 40, 50], pa.int64())})
+    for dataset, rows in (("visits", visits), ("purchases", bought_for)):
+        enclave.upload(world.seal(agreed, enclave.keys(), dataset, [rows]))
+    first, _ = result_with_least(enclave, agreed, 0)
+    assert first == [{"segment": "sport", "purchases": 5, "total": 150}]
+    second, held = result_with_least(enclave, agreed, 11)
+    assert second == [], "140 would tell that 0@x.org bought for 10"
+    assert held == ["a difference of fewer than 2 units from an earlier release"]
+    third, _ = result_with_least(enclave, agreed, 21)
+    assert third == [], "two less than the first run, but one less than the second, which was held back"
+
+
+def test_attack_18_a_total_less_its_parts() -> None:
+    """One patient of the wrong age: the group is held back, and so is the total that would give it away."""
+    rows = patients([(n, "a" if n < 9 else "b", 1) for n in range(10)])
+    engine = Engine(engine_world.MEMORY_MIB, 2)
+    engine_world.load(engine, PATIENTS, rows)
+    parts, total = (
+        Asked(engine_world.plan_of(sql, datasets=(PATIENTS,)), {"which": which})
+        for which, sql in enumerate(
+            ("SELECT COUNT(*) AS n FROM patients GROUP BY town", "SELECT COUNT(*) AS n FROM patients")
+        )
+    )
+    assert rows_of(release(engine, parts.plan, {})) == [(9,)]
+    assert rows_of(release(engine, total.plan, {}, earlier=[])) == [(10,)]
+    assert rows_of(release(engine, total.plan, {}, earlier=[parts])) == []
 
 
 # --- 19 -----------------------------------------------------------------------------------------------------

@@ -103,10 +103,10 @@ def test_while_a_query_is_computed_the_enclave_answers(
 ) -> None:
     computing, go_on, release = threading.Event(), threading.Event(), disclosure.release
 
-    def slow(*arguments: Any) -> disclosure.Released:
+    def slow(*arguments: Any, **named: Any) -> disclosure.Released:
         computing.set()
         assert go_on.wait(WAIT_S)
-        return release(*arguments)
+        return release(*arguments, **named)
 
     monkeypatch.setattr(disclosure, "release", slow)
     requests = [world.run_request(agreed, ready.keys()) for _ in range(2)]
@@ -124,7 +124,7 @@ def test_while_a_query_is_computed_the_enclave_answers(
 def test_a_run_that_fails_is_no_release_and_costs_nothing(
     ready: Enclave, agreed: Agreement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RefusedError(Refusal.OUT_OF_RESOURCES, "the engine is out of memory")
 
     run_id = os.urandom(16)

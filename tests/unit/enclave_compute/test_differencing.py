@@ -1,0 +1,229 @@
+"""What would differ from an earlier release by too few units is held back, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enclave_compute.differencing import Asked
+from enclave_compute.disclosure import Released, release
+from enclave_compute.engine import Engine
+from protos.formats.query import Parameter, ParameterValue
+from protos.formats.schema import Dataset
+from protos.plan import Plan
+from tests.engine_world import MEMORY_MIB, column, load, plan_of, rows_of, table
+
+THRESHOLD = 3
+VISITS = Dataset(
+    id="visits",
+    owner="shop",
+    columns=(
+        column("person", "int64", "join", "count_distinct"),
+        column("place", "text", "group", "filter", nullable=True),
+        column("age", "int64", "group", "filter"),
+    ),
+    privacy_unit="person",
+    threshold=THRESHOLD,
+    unique=(),
+    max_rows=1000,
+    max_bytes=1_000_000,
+)
+MEMBERS = replace(
+    VISITS,
+    id="members",
+    owner="club",
+    unique=("person",),
+    threshold=2,
+)
+LEAST = Parameter("least", low=0, high=1000)
+BY_PLACE = "SELECT place, COUNT(*) AS n FROM visits GROUP BY place"
+YOUNGER = "SELECT place, COUNT(*) AS n FROM visits WHERE age < $least GROUP BY place"
+TOTAL = "SELECT COUNT(*) AS n FROM visits"
+TOTAL_YOUNGER = "SELECT COUNT(*) AS n FROM visits WHERE age < $least"
+
+
+def plan(sql: str, *datasets: Dataset) -> Plan:
+    parameters = [LEAST] if "$least" in sql else []
+    # Each text is a query of its own.
+    return replace(plan_of(sql, *parameters, datasets=datasets or (VISITS,)), query=f"q{abs(hash(sql))}")
+
+
+def engine_with(rows: Iterable[Sequence[Any]], *datasets: Dataset) -> Engine:
+    engine = Engine(MEMORY_MIB, 2)
+    rows = list(rows)
+    for dataset in datasets or (VISITS,):
+        load(engine, dataset, table(dataset, rows))
+    return engine
+
+
+def thirty() -> Engine:
+    """People 0 to 29, of age 20 + number, ten in each of the places x, y and NULL."""
+    return engine_with((n, ["x", "y", None][n % 3], 20 + n) for n in range(30))
+
+
+def asked(sql: str, **parameters: ParameterValue) -> Asked:
+    return Asked(plan(sql), parameters)
+
+
+def released(engine: Engine, what: Asked, *earlier: Asked) -> Released:
+    return release(engine, what.plan, what.parameters, earlier=earlier)
+
+
+def held_back(result: Released) -> int | None:
+    """At most so many rows, by the rule on differences; None when nothing was compared."""
+    found = [one.groups_at_most for one in result.suppressed if "difference" in one.rule]
+    return found[0] if found else None
+
+
+def test_the_first_release_is_compared_with_nothing() -> None:
+    result = released(thirty(), asked(BY_PLACE))
+    assert rows_of(result) == [("x", 10), ("y", 10), (None, 10)]
+    assert held_back(result) is None
+
+
+def test_the_same_question_again_is_the_same_answer() -> None:
+    engine, first = thirty(), asked(YOUNGER, least=40)
+    assert held_back(released(engine, first, asked(YOUNGER, least=40))) is None
+    assert rows_of(released(engine, first, first)) == rows_of(released(engine, first))
+
+
+def test_a_group_less_one_person_is_held_back() -> None:
+    """The person of age 49 is in y: it is the only group that differs, and it differs by one."""
+    engine = engine_with([(n, "x" if n < 15 else "y", 20 + n) for n in range(30)] + [(99, "z", 10)] * 3)
+    result = released(engine, asked(YOUNGER, least=49), asked(BY_PLACE))
+    assert rows_of(result) == []
+    assert held_back(result) == 10, "all rows together differ by one as well"
+
+
+@pytest.mark.parametrize(("least", "differ"), [(20 + 30 - 1, 1), (20 + 30 - 2, 2), (20 + 30 - 3, 3)])
+def test_a_total_may_differ_by_the_threshold_and_not_by_less(least: int, differ: int) -> None:
+    result = released(thirty(), asked(TOTAL_YOUNGER, least=least), asked(TOTAL))
+    assert rows_of(result) == ([(30 - differ,)] if differ >= THRESHOLD else [])
+    assert held_back(result) == (0 if differ >= THRESHOLD else 10)
+
+
+def test_equal_sets_say_nothing_new() -> None:
+    engine = thirty()
+    result = released(engine, asked(TOTAL_YOUNGER, least=900), asked(TOTAL))
+    assert (rows_of(result), held_back(result)) == ([(30,)], 0)
+
+
+def test_a_row_is_compared_with_every_earlier_release() -> None:
+    engine, ask = thirty(), asked(TOTAL_YOUNGER, least=48)
+    assert rows_of(released(engine, ask, asked(TOTAL_YOUNGER, least=30))) == [(28,)]
+    assert rows_of(released(engine, ask, asked(TOTAL_YOUNGER, least=30), asked(TOTAL))) == []
+
+
+def test_a_total_less_its_parts_is_held_back() -> None:
+    """Two people are in a group of their own, which is held back: the total would give it away."""
+    engine = engine_with((n, "x" if n < 10 else "y" if n < 20 else "z", 20) for n in range(22))
+    parts = released(engine, asked(BY_PLACE))
+    assert rows_of(parts) == [("x", 10), ("y", 10)]
+    total = released(engine, asked(TOTAL), asked(BY_PLACE))
+    assert (rows_of(total), held_back(total)) == ([], 10)
+    assert rows_of(released(engine, asked(BY_PLACE), asked(TOTAL))) == [], "in either order"
+
+
+def test_only_the_rows_that_are_too_alike_are_held_back() -> None:
+    """In x three are older, in y one is; the whole differs by four."""
+    rows = [(n, "x", 50 if n < 3 else 20) for n in range(10)]
+    rows += [(n, "y", 50 if n < 21 else 20) for n in range(20, 30)]
+    result = released(engine_with(rows), asked(YOUNGER, least=40), asked(BY_PLACE))
+    assert (rows_of(result), held_back(result)) == ([("x", 7)], 10)
+
+
+def test_a_group_that_is_null_is_compared_too() -> None:
+    rows: list[Any] = [(n, None, 50 if n == 0 else 20) for n in range(10)]
+    rows += [(n, "y", 50 if n < 25 else 20) for n in range(20, 30)]
+    result = released(engine_with(rows), asked(YOUNGER, least=40), asked(BY_PLACE))
+    assert (rows_of(result), held_back(result)) == ([("y", 5)], 10)
+
+
+def test_units_are_people_and_not_rows() -> None:
+    """One person with many rows is one person."""
+    rows = [(n, "x", 20) for n in range(10)] + [(99, "x", 50)] * 7
+    result = released(engine_with(rows), asked(TOTAL_YOUNGER, least=40), asked(TOTAL))
+    assert rows_of(result) == []
+
+
+def test_releases_over_other_datasets_are_not_compared() -> None:
+    engine = engine_with([(n, "x", 20 + n) for n in range(30)], VISITS, MEMBERS)
+    earlier = Asked(plan("SELECT COUNT(*) AS n FROM members", VISITS, MEMBERS), {})
+    now = Asked(plan(TOTAL_YOUNGER, VISITS, MEMBERS), {"least": 49})
+    assert held_back(release(engine, now.plan, now.parameters, earlier=[earlier])) is None
+
+
+def test_the_strictest_threshold_of_either_release_holds() -> None:
+    """The earlier release joined a dataset whose owner asks for five."""
+    strict = replace(MEMBERS, threshold=5)
+    engine = engine_with([(n, "x", 20 + n) for n in range(30)], VISITS, strict)
+    joined = "SELECT COUNT(*) AS n FROM visits v JOIN members m ON v.person = m.person"
+    earlier = Asked(plan(joined, VISITS, strict), {})
+    for least, rows in ((46, []), (45, [(25,)])):
+        now = Asked(plan(TOTAL_YOUNGER, VISITS, strict), {"least": least})
+        assert rows_of(release(engine, now.plan, now.parameters, earlier=[earlier])) == rows
+
+
+def test_a_threshold_of_one_compares_and_holds_nothing_back() -> None:
+    open_to_all = replace(VISITS, threshold=1, rules=replace(VISITS.rules, single_units=True))
+    engine = engine_with([(n, "x", 20 + n) for n in range(30)], open_to_all)
+    now = Asked(plan(TOTAL_YOUNGER, open_to_all), {"least": 49})
+    earlier = Asked(plan(TOTAL, open_to_all), {})
+    assert rows_of(release(engine, now.plan, now.parameters, earlier=[earlier])) == [(29,)]
+
+
+def test_a_parameter_may_stand_in_the_outputs_alone() -> None:
+    counted = "SELECT COUNT(CASE WHEN age < $least THEN 1 ELSE 0 END) AS n FROM visits"
+    result = released(thirty(), asked(counted, least=900), asked(BY_PLACE), asked(counted, least=5))
+    assert (rows_of(result), held_back(result)) == ([(30,)], 0)
+
+
+def test_nothing_is_left_behind() -> None:
+    engine = thirty()
+    released(engine, asked(YOUNGER, least=48), asked(BY_PLACE), asked(TOTAL))
+    ((count,),) = engine._connection.execute("SELECT COUNT(*) FROM duckdb_tables()").fetchall()
+    assert count == 1
+
+
+PEOPLE = st.lists(
+    st.tuples(st.integers(0, 12), st.sampled_from(["x", "y", None]), st.integers(0, 9)), max_size=40
+)
+QUESTIONS = st.sampled_from([(BY_PLACE, 0), (TOTAL, 0)]) | st.tuples(
+    st.sampled_from([YOUNGER, TOTAL_YOUNGER]), st.integers(0, 10)
+)
+
+
+def sets_behind(rows: list[tuple[Any, ...]], sql: str, least: int) -> dict[Any, set[int]]:
+    """The people behind every row that the threshold lets through, and behind all of them, by brute force."""
+    kept = [row for row in rows if "$least" not in sql or row[2] < least]
+    groups: dict[Any, set[int]] = {}
+    for person, place, _ in kept:
+        groups.setdefault(place if "place" in sql else "all", set()).add(person)
+    enough = {key: people for key, people in groups.items() if len(people) >= THRESHOLD}
+    return enough | {"whole": set().union(*enough.values())} if enough else {}
+
+
+@settings(max_examples=200)
+@given(PEOPLE, QUESTIONS, st.lists(QUESTIONS, max_size=3))
+def test_what_leaves_is_what_brute_force_lets_out(
+    rows: list[tuple[Any, ...]], question: tuple[str, int], before: list[tuple[str, int]]
+) -> None:
+    engine = engine_with(rows)
+    earlier = [as_asked(*one) for one in before]
+    result = released(engine, as_asked(*question), *earlier)
+    old = [people for one in before if one != question for people in sets_behind(rows, *one).values()]
+    new = sets_behind(rows, *question)
+    alike = {key for key, people in new.items() if any(0 < len(people ^ other) < THRESHOLD for other in old)}
+    expected = {key for key in new if key != "whole" and not {key, "whole"} & alike}
+    shown = {row[0] if len(row) == 2 else "all" for row in rows_of(result)}
+    assert shown == expected
+
+
+def as_asked(sql: str, least: int) -> Asked:
+    parameters: Mapping[str, ParameterValue] = {"least": least} if "$least" in sql else {}
+    return Asked(plan(sql), parameters)
