@@ -19,6 +19,7 @@ from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.ledger import Ledger, Release
 from enclave_compute.nsm import Nsm
+from enclave_compute.ticks import Ticks
 from protos.formats import cose
 from protos.formats.binding import receipt_user_data
 from protos.formats.budget import BUDGET_LABEL, BUDGET_REQUEST_LABEL, Budget, BudgetRequest, QueryBudget
@@ -50,6 +51,7 @@ class Runs:
         self._nsm = nsm
         self._clock = clock
         self._ledger = Ledger(bound.agreement)
+        self._ticks = Ticks(bound.agreement.limits.tick_s)
         self._asked: list[Asked] = []
         """What has been released, each once: what later releases are compared with."""
 
@@ -70,7 +72,9 @@ class Runs:
         require_valid_now(self._bound.agreement, self._clock)
         runs_left = self._ledger.require_runs_left(allowed.query, now_s=self._clock.now_s())
         plan = self._bound.plans[allowed.query.id]
-        released = disclosure.release(self._engine, plan, allowed.parameters, earlier=self._asked)
+        # Everything after this, the receipt's signed time included, happens at a tick.
+        with self._ticks.awaited():
+            released = disclosure.release(self._engine, plan, allowed.parameters, earlier=self._asked)
         # The time of the charge is that of the release, not of the request: computing may take long, and
         # windows are about when results leave. Runs take turns, so there are no fewer left than before.
         now_s = self._clock.now_s()

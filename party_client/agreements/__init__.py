@@ -15,6 +15,7 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     memory_mib = 2048
     threads = 2
     max_runs = 10                               # of all queries together, in one enclave life
+    tick_s = 1                                  # optional; runs end at whole multiples of it, 0: at once
     [[parties]]                                 # everybody who has to sign
     identity = "keys/airline.pub"               # relative to this file
     [[analysts]]                                # may ask or receive, sign nothing; optional

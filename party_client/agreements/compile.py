@@ -27,6 +27,8 @@ _AGREEMENT_KEYS: Final = (
     *("parties", "datasets", "queries", "releases"),
 )
 _QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month")
+DEFAULT_TICK_S: Final = 1
+"""Who wants outcomes at once has to say so: how long a run took is about the data."""
 _RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
 
 
@@ -67,12 +69,13 @@ def _participant(place: str, value: object, folder: Path) -> Participant:
 
 
 def _limits(place: str, value: object) -> Limits:
-    table = Table(value, place, required=("memory_mib", "threads", "max_runs"))
+    table = Table(value, place, required=("memory_mib", "threads", "max_runs"), optional=("tick_s",))
     with located(place, "limits"):
         return Limits(
             memory_mib=table.integer("memory_mib"),
             threads=table.integer("threads"),
             max_runs=table.integer("max_runs"),
+            tick_s=table.integer("tick_s", DEFAULT_TICK_S),
         )
 
 

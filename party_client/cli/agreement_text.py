@@ -210,7 +210,11 @@ def _asked_by(run_by: Iterable[str], max_runs: int, windows: Iterable[str]) -> s
 
 def _limits(agreement: Agreement) -> str:
     bounds = agreement.limits
-    return f"{bounds.max_runs:,} runs in all, {bounds.memory_mib:,} MiB of memory, {bounds.threads} threads"
+    when = f"every {bounds.tick_s} s" if bounds.tick_s else "at once, so that their duration shows"
+    return (
+        f"{bounds.max_runs:,} runs in all, {bounds.memory_mib:,} MiB of memory, {bounds.threads} threads; "
+        f"outcomes of runs are seen {when}"
+    )
 
 
 def _heading(text: str, out: Console) -> None:

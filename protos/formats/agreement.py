@@ -30,6 +30,7 @@ from protos.formats.rule_references import require_rule_references
 from protos.formats.schema import Dataset
 
 LOGGED: Final = frozenset({"nothing", "phases"})
+TICK_MAX_S: Final = 300
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,23 @@ class Limits:
     threads: int
     max_runs: int
     """Runs of all queries together."""
+    tick_s: int = 0
+    """The outcome of a run is seen after a whole number of so many seconds; 0: as soon as it is known."""
 
     def __post_init__(self) -> None:
         require_int(self.memory_mib, what="limits: memory_mib", low=64, high=2**22)
         require_int(self.threads, what="limits: threads", low=1, high=128)
         require_int(self.max_runs, what="limits: max_runs", low=1, high=RUNS_MAX)
+        require_int(self.tick_s, what="limits: tick_s", high=TICK_MAX_S)
 
     def to_value(self) -> Value:
         """The limits as they stand in the agreement."""
-        return {"memory_mib": self.memory_mib, "threads": self.threads, "max_runs": self.max_runs}
+        return {
+            "memory_mib": self.memory_mib,
+            "threads": self.threads,
+            "max_runs": self.max_runs,
+            "tick_s": self.tick_s,
+        }
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,7 @@ class Agreement:
             return require_list(fields[key], what=key, max_items=most)
 
         bounds = require_fields(
-            fields["limits"], frozenset({"memory_mib", "threads", "max_runs"}), what="limits"
+            fields["limits"], frozenset({"memory_mib", "threads", "max_runs", "tick_s"}), what="limits"
         )
         return cls(
             id=fields["id"],

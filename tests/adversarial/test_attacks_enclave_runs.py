@@ -1,12 +1,17 @@
-"""Attacks on runs by whoever carries requests and results: which, how often, and for whom (11, 16 and 42)."""
+"""Attacks on runs by whoever carries requests and results: which, when, and for whom (11, 16, 25, 42)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from enclave_compute import disclosure, runs
+from enclave_compute.errors import RefusedError
+from enclave_compute.ticks import Ticks
 from protos.formats.agreement import Agreement
 from protos.formats.calls import Op, Refusal
 from protos.formats.canonical import digest
@@ -15,7 +20,7 @@ from protos.formats.receipt import CLAIMS_LABEL, Claims, Receipt
 from protos.formats.result import SealedResult, open_result
 from tests import world
 from tests.enclave_fixtures import refused
-from tests.world import ANALYST, PUBLISHER, STRANGER, VISITS, Enclave
+from tests.world import ANALYST, PUBLISHER, PURCHASES, STRANGER, VISITS, Enclave
 
 
 def test_the_honest_run_releases_the_agreed_result(ready: Enclave, agreed: Agreement) -> None:
@@ -95,3 +100,44 @@ def test_attack_42_result_for_the_wrong_analyst(ready: Enclave, agreed: Agreemen
     other = replace(SealedResult.decode_untrusted(body).context, receiver="publisher")
     with pytest.raises(SealError):  # passed off as another result
         open_result(replace(SealedResult.decode_untrusted(body), context=other), key=ANALYST.receiving_key)
+
+
+def test_attack_25_a_run_is_seen_at_a_tick(
+    enclave: Enclave, agreed: Agreement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that takes long is seen when one that takes no time is, and so is one that fails."""
+    clock, honest = VirtualClock(), disclosure.release
+    monkeypatch.setattr(
+        runs, "Ticks", lambda tick_s: Ticks(tick_s, monotonic_s=clock.monotonic_s, sleep=clock.sleep)
+    )
+    ticking = replace(agreed, limits=replace(agreed.limits, tick_s=10))
+    enclave.bind(ticking)
+    for dataset, rows in (("visits", VISITS), ("purchases", PURCHASES)):
+        enclave.upload(world.seal(ticking, enclave.keys(), dataset, [rows]))
+
+    def working(*arguments: Any, **named: Any) -> disclosure.Released:
+        clock.now_s += work_s
+        if fails:
+            raise RefusedError(Refusal.OUT_OF_RESOURCES, "out of memory")
+        return honest(*arguments, **named)
+
+    monkeypatch.setattr(disclosure, "release", working)
+    seen_after_s = []
+    for work_s, fails in ((0.0, False), (9.5, False), (4.5, True)):  # noqa: B007 - `working` reads them
+        began_s = clock.now_s
+        with refused(Refusal.OUT_OF_RESOURCES) if fails else contextlib.nullcontext():
+            enclave.call(Op.RUN, world.run_request(ticking, enclave.keys(), run_id=os.urandom(16)))
+        seen_after_s.append(clock.now_s - began_s)
+    assert seen_after_s == [10.0, 10.0, 10.0]
+
+
+class VirtualClock:
+    """Moved by work and by sleep alone."""
+
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds

@@ -37,7 +37,7 @@ title = "Benchmark"
 purpose = "How long the secured path takes beside plain DuckDB"
 valid_from = 2020-01-01T00:00:00Z
 valid_until = 2100-01-01T00:00:00Z
-limits = {{ memory_mib = {memory_mib}, threads = 2, max_runs = 1000 }}
+limits = {{ memory_mib = {memory_mib}, threads = 2, max_runs = 1000, tick_s = 0 }}
 parties = [{{ identity = "a.pub" }}, {{ identity = "b.pub" }}]
 analysts = [{{ identity = "analyst.pub" }}]
 releases = [{{ file = "release.toml" }}]

@@ -181,7 +181,12 @@ def agreements(draw: st.DrawFn) -> Agreement:
         ),
         queries=tuple(draw(queries(name=name, people=people)) for name in asked),
         releases=(Release(draw(TEXTS), pcrs[0], pcrs[1], pcrs[2], draw(exactly(32))),),
-        limits=Limits(draw(st.integers(64, 2**22)), draw(st.integers(1, 128)), draw(st.integers(1, 10**6))),
+        limits=Limits(
+            draw(st.integers(64, 2**22)),
+            draw(st.integers(1, 128)),
+            draw(st.integers(1, 10**6)),
+            draw(st.integers(0, 300)),
+        ),
         logged=draw(st.sampled_from(["nothing", "phases"])),
     )
 

@@ -159,6 +159,12 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "no run in a day", ("queries", 0, "per_day"), to(0)),
     ("agreement", "true for a number", ("datasets", 0, "threshold"), to(True)),
     ("agreement", "a title that is written from right to left", ("title",), to("a\u202eb")),
+    (
+        "agreement",
+        "a tick of five minutes and a second",
+        ("limits",),
+        lambda limits: {**limits, "tick_s": 301},
+    ),
     ("agreement", "a key nobody knows", ("limits",), lambda limits: {**limits, "extra": 1}),
     ("key-bundle", "an X25519 key alone", ("hpke_public_key",), to(bytes(32))),
     ("key-bundle", "label of a sealed dataset", ("label",), to(HEADER_LABEL)),

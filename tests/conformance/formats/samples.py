@@ -204,7 +204,7 @@ def agreement() -> Agreement:
         datasets=(FLIGHTS, WIND, CLOSED),
         queries=(QUERY,),
         releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256),),
-        limits=Limits(memory_mib=2048, threads=2, max_runs=10),
+        limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
     )
 
 

@@ -124,7 +124,7 @@ def test_agreement_refuses(changes: dict[str, Any], message: str) -> None:
         ({"parties": {}}, "parties: got dict, expected a list"),
         ({"analysts": [0] * 65}, "analysts: got 65 items, expected at most 64"),
         ({"limits": []}, "limits: got list, expected a map"),
-        ({"limits": {"threads": 1}}, r"limits: missing keys \['max_runs', 'memory_mib'\]"),
+        ({"limits": {"threads": 1}}, r"limits: missing keys \['max_runs', 'memory_mib', 'tick_s'\]"),
         ({"logged": 0}, "logged: got int, expected text"),
         ({"id": None}, "agreement id: got 'None'"),
         ({"version": 2}, "unknown keys"),
