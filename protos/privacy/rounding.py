@@ -23,27 +23,30 @@ SHORT_BITS: Final = 32
 
 def exp_up(x: Fraction) -> Fraction:
     """At least e to the power of `x`."""
-    return _exactly(_UP.next_plus(_UP.exp(_upper(max(x, _SMALLEST_EXPONENT)))))
+    return Fraction(_UP.next_plus(_UP.exp(_upper(max(x, _SMALLEST_EXPONENT)))))
 
 
 def exp_down(x: Fraction) -> Fraction:
     """At most e to the power of `x`, at least 0."""
-    return _exactly(_DOWN.next_minus(_DOWN.exp(_lower(x)))) if x >= _SMALLEST_EXPONENT else Fraction(0)
+    return Fraction(_DOWN.next_minus(_DOWN.exp(_lower(x)))) if x >= _SMALLEST_EXPONENT else Fraction(0)
 
 
 def ln_up(x: Fraction) -> Fraction:
     """At least the natural logarithm of `x`, which is positive."""
-    return _exactly(_UP.next_plus(_UP.ln(_upper(x))))
+    # ln 1 is exact; the number after 0 would have a million places.
+    bound = _upper(x)
+    return Fraction(0) if bound == 1 else Fraction(_UP.next_plus(_UP.ln(bound)))
 
 
 def ln_down(x: Fraction) -> Fraction:
     """At most the natural logarithm of `x`, which is positive."""
-    return _exactly(_DOWN.next_minus(_DOWN.ln(_lower(x))))
+    bound = _lower(x)
+    return Fraction(0) if bound == 1 else Fraction(_DOWN.next_minus(_DOWN.ln(bound)))
 
 
 def sqrt_down(x: Fraction) -> Fraction:
     """At most the square root of `x`, which is positive."""
-    return _exactly(_DOWN.next_minus(_DOWN.sqrt(_lower(x))))
+    return Fraction(_DOWN.next_minus(_DOWN.sqrt(_lower(x))))
 
 
 def short_up(x: Fraction) -> Fraction:
@@ -61,11 +64,6 @@ def short_down(x: Fraction) -> Fraction:
 def _unit_of(x: Fraction) -> Fraction:
     """A power of two of which `x` is at least 2^(SHORT_BITS - 1) and less than 2^(SHORT_BITS + 1)."""
     return Fraction(2) ** (x.numerator.bit_length() - x.denominator.bit_length() - SHORT_BITS)
-
-
-def _exactly(x: Decimal) -> Fraction:
-    # By way of text: Decimal's own conversion takes a millisecond.
-    return Fraction(str(x))
 
 
 def _upper(x: Fraction) -> Decimal:
