@@ -77,8 +77,9 @@ class Budget:
 
     def epsilon_spent(self, spent: Loss) -> Fraction:
         """The epsilon that holds, with this budget's delta, for what is `spent`; rounded up."""
-        if not (spent + Loss(self.mechanism, Fraction(0), Fraction(0))).is_within(self.allowance):
+        if not spent.is_within(self.allowance):
             raise BudgetExceededError("more is spent than the budget ever allowed")
         if self.mechanism == "laplace":
             return spent.amount
-        return epsilon_of_rho(spent.amount, self.delta - spent.delta)
+        # What is within the allowance keeps the promise; only the upward rounding may say a trace more.
+        return min(self.epsilon, epsilon_of_rho(spent.amount, self.delta - spent.delta))

@@ -78,6 +78,7 @@ def epsilon_of_rho(rho: Fraction, delta: Fraction) -> Fraction:
     return short_up(smallest) if smallest > 0 else Fraction(0)
 
 
+@functools.lru_cache(maxsize=1024)
 def rho_of_epsilon(epsilon: Fraction, delta: Fraction) -> Fraction:
     """A rho such that rho-zCDP implies (`epsilon`, `delta`)-DP, rounded down."""
     log_up = ln_up(1 / delta)
