@@ -31,6 +31,7 @@ mechanisms = st.sampled_from(MECHANISMS)
 contributions = st.builds(Contribution, *[st.integers(1, 1000)] * 3)
 
 
+@settings(deadline=None)
 @given(positive, positive)
 def test_rounding_is_monotone(x: Fraction, y: Fraction) -> None:
     low, high = sorted((x, y))
@@ -40,6 +41,7 @@ def test_rounding_is_monotone(x: Fraction, y: Fraction) -> None:
         assert function(-high) <= function(-low)
 
 
+@settings(deadline=None)
 @given(amounts, amounts, deltas)
 def test_more_rho_is_more_epsilon(x: Fraction, y: Fraction, delta: Fraction) -> None:
     low, high = sorted((x, y))
@@ -47,6 +49,7 @@ def test_more_rho_is_more_epsilon(x: Fraction, y: Fraction, delta: Fraction) -> 
     assert epsilon_of_rho(low, delta) <= epsilon_of_rho(low, delta / 10)
 
 
+@settings(deadline=None)
 @given(amounts, deltas)
 def test_epsilon_is_never_below_the_best_and_never_above_the_simple_bound(
     rho: Fraction, delta: Fraction
@@ -59,6 +62,7 @@ def test_epsilon_is_never_below_the_best_and_never_above_the_simple_bound(
     assert best * 0.9995 - 1e-9 <= epsilon <= r + 2 * math.sqrt(r * math.log(1 / d)) + 1e-9
 
 
+@settings(deadline=None)
 @given(st.fractions(min_value=Fraction(1, 1000), max_value=20), deltas)
 def test_a_rho_for_an_epsilon_keeps_it(epsilon: Fraction, delta: Fraction) -> None:
     rho = rho_of_epsilon(epsilon, delta)
@@ -67,6 +71,7 @@ def test_a_rho_for_an_epsilon_keeps_it(epsilon: Fraction, delta: Fraction) -> No
     assert epsilon_of_rho(rho * Fraction(101, 100), delta) > epsilon
 
 
+@settings(deadline=None)
 @given(mechanisms, st.lists(st.tuples(amounts, deltas), max_size=20))
 def test_losses_add_up_exactly_and_in_any_order(
     mechanism: str, parts: list[tuple[Fraction, Fraction]]
