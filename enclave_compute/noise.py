@@ -86,7 +86,7 @@ def _centred(plan: NoisePlan, exact: ExactColumns, name: str, shown: Sequence[in
     """The exact column in the shown cells; of a mean's sum, what is above or below its centre."""
     column = exact[name]
     for output in plan.outputs:
-        if output.kind == "mean" and mean_sum_column(output.name) == name:
+        if mean_sum_column(output.name) == name:
             rows = exact[output.rows_column()]
             return [column[cell] - output.centre * rows[cell] for cell in shown]
     return [column[cell] for cell in shown]

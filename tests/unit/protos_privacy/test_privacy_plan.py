@@ -206,8 +206,6 @@ def test_outputs_without_a_bound_are_refused(fields: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("outputs", "stakes"),
     [
-        ([COUNT], []),
-        ([COUNT], [stake(), stake()]),
         ([COUNT], [stake(), stake("club", mechanism="laplace")]),
         ([COUNT], [stake(amount=Fraction(0))]),
         ([COUNT], [stake(delta=Fraction(0))]),
@@ -223,6 +221,13 @@ def test_outputs_without_a_bound_are_refused(fields: dict[str, object]) -> None:
 def test_plans_without_a_guarantee_are_refused(outputs: list[NoisyOutput], stakes: list[Stake]) -> None:
     with pytest.raises(PrivacyParameterError):
         plan_noise(outputs, stakes, keys="selected")
+
+
+def test_stakes_are_one_for_each_owner_and_at_least_one() -> None:
+    with pytest.raises(PrivacyParameterError, match="got no owner"):
+        plan_noise([COUNT], [], keys="declared")
+    with pytest.raises(PrivacyParameterError, match="one stake"):
+        plan_noise([COUNT], [stake(), stake()], keys="declared")
 
 
 def test_keys_alone_can_be_selected_but_not_declared() -> None:
