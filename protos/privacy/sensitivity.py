@@ -30,7 +30,7 @@ class Contribution:
     """The most by which one unit of one owner changes the rows behind a result.
 
     A row that is there only with the unit counts, and so does a row that is there only without it, such as
-    one for which a LEFT JOIN no longer finds a match. Rows of the second kind belong to no unit of this owner.
+    one for which a LEFT JOIN no longer finds a match. Rows of the second kind belong to no unit of the owner.
     """
 
     rows: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from fractions import Fraction
 
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from protos.privacy import (
     nothing,
     plan_noise,
     rho_of_epsilon,
+    sensitivity,
 )
 from protos.privacy.loss import MECHANISMS
 from protos.privacy.rounding import exp_down, exp_up, ln_down, ln_up, short_down, short_up
@@ -91,7 +93,7 @@ def test_losses_add_up_exactly_and_in_any_order(
 OUTPUTS = (
     NoisyOutput("n", "rows", weight=2),
     NoisyOutput("u", "units", owner="a"),
-    NoisyOutput("s", "sum", low=-(10**9), high=3),
+    NoisyOutput("s", "sum", low=-500, high=3),
     NoisyOutput("m", "mean", low=17, high=99, counted_by="n"),
 )
 
@@ -118,6 +120,51 @@ def test_no_run_costs_more_than_its_share_and_all_runs_keep_the_promise(
         for _ in range(runs):
             spent = budget.require_left(spent, cost)
         assert budget.epsilon_spent(spent) <= budget.epsilon
+
+
+Row = tuple[str, str, int, int]
+"""Unit of owner a, unit of owner b, group, value."""
+rows = st.lists(
+    st.tuples(*[st.sampled_from("123")] * 2, st.integers(0, 3), st.integers(-500, 500)), max_size=25
+)
+
+
+def exact_columns(table: list[Row]) -> dict[str, list[int]]:
+    """What the engine would compute for `OUTPUTS` and for selecting keys, with values clamped and centred."""
+    by_group = [[row for row in table if row[2] == group] for group in range(4)]
+    mean = OUTPUTS[3]
+    return {
+        "n": [len(group) for group in by_group],
+        "u": [len({a for a, _, _, _ in group}) for group in by_group],
+        "b.units": [len({b for _, b, _, _ in group}) for group in by_group],
+        "s": [sum(min(3, value) for _, _, _, value in group) for group in by_group],
+        "m.sum": [
+            sum(max(mean.low, min(mean.high, value)) - mean.centre for _, _, _, value in group)
+            for group in by_group
+        ],
+    }
+
+
+@settings(deadline=None)
+@given(rows, st.sampled_from("123"), st.integers(0, 1))
+def test_no_unit_changes_a_column_by_more_than_its_sensitivity(
+    table: list[Row], unit: str, owner: int
+) -> None:
+    gone = [row for row in table if row[owner] == unit]
+    per_group = Counter(row[2] for row in gone)
+    contribution = Contribution(max(1, len(gone)), max(1, len(per_group)), max([1, *per_group.values()]))
+    share = Loss("gaussian", Fraction(1), Fraction(1, 10**6))
+    stakes = [Stake("a", contribution, share), Stake("b", contribution, share)]
+    plan = plan_noise(OUTPUTS, stakes, keys="selected")
+    before, after = exact_columns(table), exact_columns([row for row in table if row[owner] != unit])
+    assert {column.exact.name for column in plan.columns} == before.keys()
+    for column in plan.columns:
+        name = column.exact.name
+        changes = [x - y for x, y in zip(before[name], after[name], strict=True)]
+        own = column.exact.owner == "ab"[owner]
+        most = sensitivity(column.exact.measure, contribution, own=own, largest=column.exact.largest)
+        assert sum(map(abs, changes)) <= most.l1
+        assert sum(change**2 for change in changes) <= most.l2_squared
 
 
 @settings(deadline=None)

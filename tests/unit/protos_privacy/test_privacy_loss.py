@@ -8,7 +8,8 @@ from fractions import Fraction
 import opendp.prelude as opendp
 import pytest
 
-from protos.privacy import Loss, PrivacyParameterError, epsilon_of_rho, nothing, rho_of_epsilon
+from protos.privacy import Budget, Loss, PrivacyParameterError, epsilon_of_rho, nothing, rho_of_epsilon
+from tests.noise_statistics import Mass, gaussian_mass, laplace_mass
 
 POINTS = [
     (Fraction(1, 32), Fraction(1, 1000)),
@@ -50,6 +51,32 @@ def test_there_and_back_never_gains(rho: Fraction, delta: Fraction) -> None:
     again = rho_of_epsilon(epsilon, delta)
     assert epsilon_of_rho(again, delta) <= epsilon * (1 + Fraction(1, 2**30))
     assert rho * Fraction(999, 1000) <= again <= rho * (1 + Fraction(1, 2**28))
+
+
+def excess(mass: Mass, shift: int, epsilon: float, reach: int) -> float:
+    """The exact delta at `epsilon` of noise with this mass on two values `shift` apart (hockey-stick)."""
+    values = range(-reach, reach + 1)
+    return math.fsum(max(0.0, mass(x - shift) - math.exp(epsilon) * mass(x)) for x in values)
+
+
+@pytest.mark.parametrize("epsilon", [Fraction(1, 4), Fraction(1), Fraction(4)], ids=str)
+@pytest.mark.parametrize("delta", [Fraction(1, 1000), Fraction(1, 10**8)], ids=str)
+def test_gaussian_noise_of_a_budget_has_the_delta_it_claims(epsilon: Fraction, delta: Fraction) -> None:
+    """No sampling: the whole mass function. Half of the budget's delta is for the conversion."""
+    allowance = Budget(epsilon, delta, "gaussian").allowance
+    for changed in (1, 7):
+        variance = Fraction(changed**2) / (2 * allowance.amount)
+        mass, reach = gaussian_mass(variance), 12 * math.ceil(math.sqrt(variance)) + changed
+        assert excess(mass, changed, float(epsilon), reach) <= float(delta / 2)
+        # Not wastefully: a third less of epsilon, or of the noise, would not hold.
+        assert excess(mass, changed, float(epsilon) * 2 / 3, reach) > float(delta / 2)
+        assert excess(gaussian_mass(variance * 4 / 9), changed, float(epsilon), reach) > float(delta / 2)
+
+
+def test_laplace_noise_of_a_budget_has_no_delta() -> None:
+    mass = laplace_mass(Fraction(3, 2))
+    assert excess(mass, 3, 2.0 + 1e-9, 200) == 0
+    assert excess(mass, 3, 1.99, 200) > 1e-6
 
 
 def test_known_conversions_stay_as_they_are() -> None:
