@@ -95,6 +95,15 @@ def test_units_of_another_owner_count_as_rows() -> None:
     assert sensitivity("sum", contribution, own=True, largest=10) == Sensitivity(90, 4100)
 
 
+def test_units_need_less_noise_for_their_own_owner_than_for_another() -> None:
+    spread = Contribution(rows=9, groups=4, rows_per_group=5)
+    units = NoisyOutput("u", "units", owner="shop")
+    alone = plan_noise([units], [stake(contribution=spread)], keys="declared")
+    assert alone.columns[0].noise == Noise("gaussian", Fraction(4))
+    beside = plan_noise([units], [stake(), stake("club", spread)], keys="declared")
+    assert beside.columns[0].noise == Noise("gaussian", Fraction(41))
+
+
 @pytest.mark.parametrize("rows", range(1, 6))
 @pytest.mark.parametrize("groups", range(1, 4))
 @pytest.mark.parametrize("rows_per_group", range(1, 5))
