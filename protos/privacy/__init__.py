@@ -10,7 +10,7 @@ from __future__ import annotations
 from protos.privacy.budget import Budget
 from protos.privacy.domains import CELLS_MAX, Key, all_keys
 from protos.privacy.errors import BudgetExceededError, PrivacyParameterError
-from protos.privacy.loss import Loss, Mechanism, epsilon_of_rho, nothing, rho_of_epsilon
+from protos.privacy.loss import LOSS_UNIT, Loss, Mechanism, epsilon_of_rho, nothing, rho_of_epsilon
 from protos.privacy.outputs import (
     ExactColumn,
     NoisyOutput,
@@ -25,6 +25,7 @@ from protos.privacy.tails import Noise
 
 __all__ = [
     "CELLS_MAX",
+    "LOSS_UNIT",
     "Budget",
     "BudgetExceededError",
     "Contribution",

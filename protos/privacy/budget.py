@@ -55,9 +55,9 @@ class Budget:
     def allowance(self) -> Loss:
         """The loss that all runs together may cause."""
         if self.mechanism == "laplace":
-            return Loss("laplace", self.epsilon, self.delta)
+            return Loss("laplace", self.epsilon, self.delta).whole_down()
         half = self.delta / 2
-        return Loss("gaussian", rho_of_epsilon(self.epsilon, half), half)
+        return Loss("gaussian", rho_of_epsilon(self.epsilon, half), half).whole_down()
 
     def each_of(self, runs: int) -> Loss:
         """The even share of one of `runs` runs."""

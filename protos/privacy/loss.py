@@ -11,7 +11,9 @@ rho becomes (epsilon, delta) by Canonne, Kamath, Steinke 2020, corollary 13: for
     epsilon = alpha rho + (ln(1/delta) - alpha ln alpha) / (alpha - 1) + ln(alpha - 1)
 
 holds, so the smallest over a fixed list of alphas does. The list is fine enough to be within 0.2 % of the
-best. All of it is exact or rounded against us (`rounding`); the sums are exact.
+best. All of it is exact or rounded against us (`rounding`); the sums are exact. Budgets, shares and costs
+are whole numbers of `LOSS_UNIT`, so that a ledger keeps them as integers that do not grow with the number of
+runs.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from protos.privacy.rounding import ln_down, ln_up, short_down, short_up
 
 Mechanism = Literal["gaussian", "laplace"]
 MECHANISMS: Final[tuple[Mechanism, ...]] = ("gaussian", "laplace")
+
+
+LOSS_UNIT: Final = Fraction(1, 2**160)
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,20 @@ class Loss:
         return Loss(self.mechanism, self.amount + other.amount, self.delta + other.delta)
 
     def share(self, part: Fraction) -> Loss:
-        """`part` of it, from 0 to 1: what one run may cost when the whole is for several."""
+        """`part` of it, from 0 to 1, rounded down: what one run may cost when the whole is for several."""
         if not 0 <= part <= 1:
             raise PrivacyParameterError(f"got the share {part}, expected a part of 1")
-        return Loss(self.mechanism, self.amount * part, self.delta * part)
+        return Loss(self.mechanism, self.amount * part, self.delta * part).whole_down()
+
+    def whole_down(self) -> Loss:
+        """In whole units, at most this: for what may be spent."""
+        amount, delta = self.amount // LOSS_UNIT, self.delta // LOSS_UNIT
+        return Loss(self.mechanism, amount * LOSS_UNIT, delta * LOSS_UNIT)
+
+    def whole_up(self) -> Loss:
+        """In whole units, at least this: for what is charged."""
+        amount, delta = -(-self.amount // LOSS_UNIT), -(-self.delta // LOSS_UNIT)
+        return Loss(self.mechanism, amount * LOSS_UNIT, delta * LOSS_UNIT)
 
     def is_within(self, allowed: Loss) -> bool:
         """Whether it is of the same kind as `allowed` and in no respect more."""

@@ -35,7 +35,7 @@ class Stake:
     owner: str
     contribution: Contribution
     share: Loss
-    """The most that this run may cost it, as from `Budget.each_of`."""
+    """The most that this run may cost it, in whole units, as from `Budget.each_of`."""
     required_units: int = 1
     """Of selected keys: a threshold of the owner's own below which nothing is shown in any case."""
 
@@ -104,6 +104,8 @@ def _require_stakes(stakes: Sequence[Stake], keys: Keys) -> Mechanism:
             hint="agree on gaussian or laplace for all of them",
         )
     for stake in stakes:
+        if stake.share != stake.share.whole_down():
+            raise PrivacyParameterError(f"{stake.owner}: a share is in whole units of loss")
         if stake.share.amount == 0:
             raise PrivacyParameterError(f"{stake.owner}: a share of 0 means infinite noise")
         if keys == "selected" and stake.share.delta == 0:
@@ -175,7 +177,7 @@ def _cost(
         if threshold.owner == stake.owner:
             (noise,) = (c.noise for c in columns if c.exact.name == threshold.column)
             delta = _groups(stake) * tail(noise, threshold.least - 1)
-    return Loss(mechanism, amount, delta)
+    return Loss(mechanism, amount, delta).whole_up()
 
 
 def _groups(stake: Stake) -> int:

@@ -116,6 +116,7 @@ def test_no_run_costs_more_than_its_share_and_all_runs_keep_the_promise(
     for stake, budget in zip(stakes, budgets, strict=True):
         cost = plan.cost_of(stake.owner)
         assert cost.is_within(stake.share)
+        assert cost == cost.whole_down()
         spent = nothing(cost.mechanism)
         for _ in range(runs):
             spent = budget.require_left(spent, cost)
@@ -153,7 +154,7 @@ def test_no_unit_changes_a_column_by_more_than_its_sensitivity(
     gone = [row for row in table if row[owner] == unit]
     per_group = Counter(row[2] for row in gone)
     contribution = Contribution(max(1, len(gone)), max(1, len(per_group)), max([1, *per_group.values()]))
-    share = Loss("gaussian", Fraction(1), Fraction(1, 10**6))
+    share = Loss("gaussian", Fraction(1), Fraction(1, 10**6)).whole_down()
     stakes = [Stake("a", contribution, share), Stake("b", contribution, share)]
     plan = plan_noise(OUTPUTS, stakes, keys="selected")
     before, after = exact_columns(table), exact_columns([row for row in table if row[owner] != unit])
@@ -172,7 +173,7 @@ def test_no_unit_changes_a_column_by_more_than_its_sensitivity(
 def test_another_owner_or_a_wider_bound_never_means_less_noise(
     mechanism: str, bounds: list[Contribution], more: Contribution
 ) -> None:
-    share = Loss(mechanism, Fraction(1, 3), Fraction(1, 10**7))  # type: ignore[arg-type]
+    share = Loss(mechanism, Fraction(1, 3), Fraction(1, 10**7)).whole_down()  # type: ignore[arg-type]
     stakes = [Stake("abc"[index], bound, share) for index, bound in enumerate(bounds)]
     before = plan_noise(OUTPUTS, stakes, keys="declared")
     after = plan_noise(OUTPUTS, [*stakes, Stake("z", more, share)], keys="declared")

@@ -36,7 +36,7 @@ CELLS = 80_000
 
 
 def share(mechanism: Mechanism, amount: Fraction, delta: Fraction = Fraction(0)) -> Loss:
-    return Loss(mechanism, amount, delta)
+    return Loss(mechanism, amount, delta).whole_down()
 
 
 def plan(

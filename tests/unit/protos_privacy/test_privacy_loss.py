@@ -8,7 +8,15 @@ from fractions import Fraction
 import opendp.prelude as opendp
 import pytest
 
-from protos.privacy import Budget, Loss, PrivacyParameterError, epsilon_of_rho, nothing, rho_of_epsilon
+from protos.privacy import (
+    LOSS_UNIT,
+    Budget,
+    Loss,
+    PrivacyParameterError,
+    epsilon_of_rho,
+    nothing,
+    rho_of_epsilon,
+)
 from tests.noise_statistics import Mass, gaussian_mass, laplace_mass
 
 POINTS = [
@@ -110,6 +118,15 @@ def test_a_loss_makes_sense(amount: Fraction, delta: Fraction) -> None:
 def test_a_share_is_a_part_of_the_whole(part: Fraction) -> None:
     with pytest.raises(PrivacyParameterError):
         Loss("laplace", Fraction(1), Fraction(0)).share(part)
+
+
+def test_whole_units_are_on_their_side() -> None:
+    third = Loss("laplace", Fraction(1, 3), Fraction(1, 7))
+    down, up = third.whole_down(), third.whole_up()
+    assert up.amount - down.amount == up.delta - down.delta == LOSS_UNIT
+    assert down.is_within(third)
+    assert third.is_within(up)
+    assert down.whole_up() == down == down.whole_down()
 
 
 def test_within_means_in_every_respect() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from protos.privacy import (
     CELLS_MAX,
+    LOSS_UNIT,
     Contribution,
     Loss,
     Noise,
@@ -38,7 +39,7 @@ def stake(
     delta: Fraction = Fraction(1, 10**6),
     mechanism: Mechanism = "gaussian",
 ) -> Stake:
-    return Stake(owner, contribution, Loss(mechanism, amount, delta))
+    return Stake(owner, contribution, Loss(mechanism, amount, delta).whole_down())
 
 
 def test_one_column_takes_the_whole_share() -> None:
@@ -164,14 +165,16 @@ def test_the_threshold_is_the_least_that_delta_allows() -> None:
     (threshold,) = plan.thresholds
     noise = plan.column("shop.units").noise
     assert threshold.column == "shop.units"
-    assert plan.cost_of("shop").delta == 2 * tail(noise, threshold.least - 1) <= bounded.share.delta
+    cost = plan.cost_of("shop").delta
+    assert 0 <= cost - 2 * tail(noise, threshold.least - 1) < LOSS_UNIT
+    assert cost <= bounded.share.delta
     assert 2 * tail(noise, threshold.least - 2) > bounded.share.delta
 
 
 def test_an_owner_can_ask_for_a_higher_threshold() -> None:
     plan = plan_noise([COUNT], [Stake("shop", ONE, stake().share, required_units=500)], keys="selected")
     assert plan.thresholds[0].least == 500
-    assert plan.cost_of("shop").delta < Fraction(1, 10**100)
+    assert plan.cost_of("shop").delta == LOSS_UNIT  # next to nothing, rounded up
 
 
 def test_thresholds_cost_the_delta_that_opendp_says() -> None:
@@ -217,6 +220,7 @@ def test_outputs_without_a_bound_are_refused(fields: dict[str, object]) -> None:
     [
         ([COUNT], [stake(), stake("club", mechanism="laplace")]),
         ([COUNT], [stake(amount=Fraction(0))]),
+        ([COUNT], [Stake("shop", ONE, Loss("gaussian", Fraction(1, 3), Fraction(1, 8)))]),
         ([COUNT], [stake(delta=Fraction(0))]),
         ([COUNT, COUNT], [stake()]),
         ([NoisyOutput("u", "units", owner="club")], [stake()]),
