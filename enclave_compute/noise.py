@@ -30,7 +30,7 @@ class NoisyCells:
     """What may leave: values with noise, of the cells that are shown."""
 
     shown: Sequence[int]
-    """Positions among the exact cells, ascending; all of them where keys are declared."""
+    """Positions among the exact cells, ascending: to pick their keys by, and not to be shown themselves."""
     values: Mapping[str, Values]
     """By output, one for each of `shown`."""
 
