@@ -18,7 +18,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import attestation, workload
+from tests.bench import attestation, noise, workload
 from tests.bench.joint import Round, World
 from tests.bench.measuring import spread
 
@@ -62,6 +62,8 @@ def main() -> None:
         stages = {suffix: _stages(Path(folder), paths, suffix, memory_mib) for suffix in workload.FORMATS}
         _show_stages(console, stages)
     console.print(f"verification of one attestation document: {spread(attestation.milliseconds())} ms")
+    for mechanism, taken in noise.seconds().items():
+        console.print(f"{mechanism} noise on {noise.CELLS} cells of one column: {spread(taken)} s")
 
 
 def _plain(sql: str) -> dict[str, Any]:

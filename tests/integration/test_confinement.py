@@ -34,6 +34,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(tmp_path_factory.mktemp("source"))
     shutil.copytree(REPOSITORY / "enclave_compute" / "nsm", folder / "enclave_compute" / "nsm")
     shutil.copy(PROBE, folder / "enclave_compute" / "__main__.py")
+    shutil.copy(REPOSITORY / "enclave_compute" / "samplers.py", folder / "enclave_compute")
     (folder / "enclave_compute" / "__init__.py").touch()
     for name in ("protos/__init__.py", "protos/formats/__init__.py"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -133,6 +134,12 @@ def test_nothing_of_the_hosts_environment_is_in_its_memory(machine: Running) -> 
 def test_it_computes(machine: Running) -> None:
     expected = [{"k": k, "total": sum(range(k, 1_000_000, 7))} for k in range(2)]
     assert machine.ask("compute") == expected
+
+
+def test_it_draws_noise_from_the_kernel(machine: Running) -> None:
+    first, second = machine.ask("noise"), machine.ask("noise")
+    assert first != second
+    assert len(set(first)) == len(first) == 4
 
 
 def test_it_has_threads_and_waits_on_its_own_sockets(machine: Running) -> None:

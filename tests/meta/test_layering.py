@@ -20,7 +20,8 @@ PLANTED = {
     "protos imports no role": ("protos/planted.py", "import enclave_compute"),
     "No role imports scenarios or tests": ("enclave_compute/planted.py", "import scenarios"),
     "No scenario imports tests": ("scenarios/planted.py", "import tests"),
-    "Formats and plans are pure": ("protos/plan/planted.py", "import socket"),
+    "Formats, plans and privacy accounting are pure": ("protos/privacy/planted.py", "import socket"),
+    "Privacy needs nothing but the standard library": ("protos/privacy/planted.py", "import random"),
     "The enclave stays small": ("enclave_compute/planted.py", "from urllib.request import urlopen"),
     "The coordinator has no cryptography and no engine": ("coordinator/planted.py", "import duckdb"),
     "The coordinator cannot parse what it relays": (

@@ -42,6 +42,11 @@ def _plan(name: str) -> Target:
     return Target(f"protos/plan/{name}.py", tests)
 
 
+def _privacy(name: str) -> Target:
+    tests = ("tests/unit/protos_privacy", "tests/property/test_privacy_properties.py")
+    return Target(f"protos/privacy/{name}.py", tests)
+
+
 def _attestation(name: str) -> Target:
     tests = (
         f"{_ATTESTATION}_verifier.py",
@@ -102,6 +107,9 @@ TARGETS: Final = (
     _plan("clamps"),
     _plan("contributions"),
     _plan("lists"),
+    Target("enclave_compute/samplers.py", ("tests/unit/enclave_compute/test_samplers.py",)),
+    Target("enclave_compute/noise.py", ("tests/unit/enclave_compute/test_noise.py",)),
+    *(_privacy(name) for name in ("plan", "budget", "loss", "sensitivity", "outputs", "tails", "rounding")),
     _attestation("verifier"),
     _attestation("chain"),
     _attestation("cose_sign1"),
