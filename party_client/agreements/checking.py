@@ -8,7 +8,7 @@ roots of trust the reader believes; any other is called unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -40,6 +40,8 @@ class ColumnUse:
     """`use` in words."""
     places: tuple[str, ...]
     """Where in the query's text."""
+    rule: str
+    """The grant in words: "shop lets customers.region be used for group"."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Check:
     datasets: tuple[DatasetCheck, ...]
     warnings: tuple[str, ...]
     """About the agreement as a whole."""
+    plans: Mapping[str, Plan]
+    """What every query that is not refused was compiled to, by its id."""
 
     @property
     def releases_not_aws(self) -> tuple[ReleaseCheck, ...]:
@@ -129,6 +133,7 @@ def check(agreement: Agreement, *, now: datetime, roots: TrustedRoots) -> Check:
         ),
         datasets=tuple(_datasets(agreement, plans)),
         warnings=tuple(agreement_warnings(agreement, plans, {release.kind for release in releases})),
+        plans={plan.query: plan for plan in plans},
     )
 
 
@@ -164,12 +169,15 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
 def _uses(plan: Plan) -> Iterable[ColumnUse]:
     """One entry for each owner, column and use, however often the text mentions it."""
     places: dict[tuple[str, str, str, str], list[str]] = {}
+    rules: dict[tuple[str, str, str, str], str] = {}
     for usage in plan.usages:
         key = (usage.owner, usage.dataset, usage.column, usage.use)
         places.setdefault(key, []).extend([str(usage.place)] if usage.place else [])
+        rules[key] = usage.rule
     for owner, dataset, column, use in sorted(places):
         where = tuple(dict.fromkeys(places[owner, dataset, column, use]))
-        yield ColumnUse(owner, dataset, column, use, DOINGS[use], where)
+        rule = rules[owner, dataset, column, use]
+        yield ColumnUse(owner, dataset, column, use, DOINGS[use], where, rule)
 
 
 def _thresholds(plan: Plan) -> Iterable[UnitsCounted]:

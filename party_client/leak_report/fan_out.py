@@ -1,0 +1,137 @@
+"""How far one row and one unit of an owner can reach in a query: upper bounds, whatever the data is.
+
+Worked out from the compiled plan and what the agreement says of the datasets: `unique` and `max_rows`. A
+query's conditions are left out of it, so a real run can only reach less far.
+
+A join is walked from the dataset that is asked about. The next source is one whose unique key the sources
+walked so far determine, which adds nothing; only when there is none, one that multiplies by all its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from protos.formats.schema import Dataset
+from protos.plan import Plan
+from protos.plan.expressions import Case, ColumnRef, Constant, Expression, columns_of
+from protos.plan.sources import Source
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """Bounds for one dataset in one query."""
+
+    row_reaches_rows: int
+    """Rows of the joined data that one row of the dataset can be behind."""
+    unit_has_rows: int
+    """Rows of the dataset that can be about one unit."""
+    unit_reaches_rows: int
+    """Rows of the joined data that one unit can be behind."""
+    unit_reaches_groups: int
+    """Rows of the result in which one unit can count."""
+    because: tuple[str, ...]
+    """Where the bounds come from, in words."""
+
+
+def fan_outs(plan: Plan) -> dict[str, FanOut]:
+    """The bounds of every dataset of `plan`, by its id."""
+    in_all = min(_all_rows(plan.sources, start) for start in plan.sources if not _may_be_missing(start))
+    return {source.dataset.id: _fan_out(plan, source, in_all) for source in plan.sources}
+
+
+def _fan_out(plan: Plan, source: Source, in_all: int) -> FanOut:
+    dataset = source.dataset
+    per_row, because = _walk(plan.sources, source)
+    is_unique = bool(dataset.unique) and set(dataset.unique) <= {dataset.privacy_unit}
+    per_unit = 1 if is_unique else dataset.max_rows
+    reaches = min(per_unit * per_row, in_all)
+    own = f"{dataset.id} is unique by {dataset.privacy_unit}: one unit has one row"
+    many = f"one {dataset.privacy_unit} may have all of the {dataset.max_rows:,} rows of {dataset.id}"
+    return FanOut(
+        row_reaches_rows=min(per_row, in_all),
+        unit_has_rows=per_unit,
+        unit_reaches_rows=reaches,
+        unit_reaches_groups=_groups(plan, dataset, per_unit, reaches),
+        because=(own if is_unique else many, *because),
+    )
+
+
+def _groups(plan: Plan, dataset: Dataset, per_unit: int, reaches: int) -> int:
+    if not plan.groups:
+        return 1
+    by = {column.dataset for group in plan.groups for column in columns_of(group)}
+    bounds = [reaches, *([per_unit] if by <= {dataset.id} else [])]
+    values = [_values(group) for group in plan.groups]
+    if None not in values:
+        bounds.append(prod(number for number in values if number is not None))
+    return min(bounds)
+
+
+def _values(expression: Expression) -> int | None:
+    """How many different values an expression can have, NULL included; None when only the data knows."""
+    if expression.type.kind == "bool":
+        return 3
+    if isinstance(expression, Case):
+        ends = [value for _, value in expression.branches]
+        ends += [] if expression.otherwise is None else [expression.otherwise]
+        if all(isinstance(end, Constant) for end in ends):
+            return len(ends) + 1
+    return None
+
+
+def _all_rows(sources: tuple[Source, ...], start: Source) -> int:
+    """At most so many rows have the joined sources, every one of them with a row of `start`."""
+    return start.dataset.max_rows * _walk(sources, start)[0]
+
+
+def _walk(sources: tuple[Source, ...], start: Source) -> tuple[int, list[str]]:
+    """(How many joined rows one row of `start` can be in, why)."""
+    reached, rows, because = [start], 1, []
+    while waiting := [source for source in sources if source not in reached]:
+        single = next((item for item in waiting if _is_determined(sources, start, reached, item)), None)
+        if single is not None:
+            reached.append(single)
+            key = ", ".join(single.dataset.unique)
+            because.append(f"{single.dataset.id} is unique by {key}: at most one of its rows matches")
+            continue
+        # One that is joined to what has been walked comes before one that is reached by way of another.
+        linked = [item for item in waiting if any(_links(sources, start, reached, item))] or waiting
+        several = min(linked, key=lambda item: item.dataset.max_rows)
+        reached.append(several)
+        rows *= several.dataset.max_rows
+        because.append(
+            f"any of the {several.dataset.max_rows:,} rows of {several.dataset.id} can match the same row"
+        )
+    return rows, because
+
+
+def _is_determined(
+    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
+) -> bool:
+    key = set(source.dataset.unique)
+    return bool(key) and key <= {column.column for column in _links(sources, start, reached, source)}
+
+
+def _links(
+    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
+) -> Iterator[ColumnRef]:
+    """The columns of `source` that equal one of the sources `reached` wherever it is not missing.
+
+    A source that a LEFT JOIN may have left out says nothing about the ones before it, unless it is `start`.
+    """
+    names = {item.alias for item in reached}
+    for joined in sources:
+        if joined.join is None:
+            continue
+        for earlier, new in joined.join.equalities:
+            if earlier.source in names and joined is source:
+                yield new
+            is_there = not joined.join.is_left or joined is start
+            if earlier.source == source.alias and joined.alias in names and is_there:
+                yield earlier
+
+
+def _may_be_missing(source: Source) -> bool:
+    return source.join is not None and source.join.is_left
