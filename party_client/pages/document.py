@@ -64,7 +64,7 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Child]],
             None,
             element("th", {"scope": "row"}, row[0]),
             *(
-                element("td", {"data-label": name}, cell)
+                element("td", {"data-label": name}, element("div", None, cell))
                 for name, cell in zip(columns[1:], row[1:], strict=True)
             ),
         )

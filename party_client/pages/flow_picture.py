@@ -56,7 +56,12 @@ def flow_picture(flow: Flow, query: str, owners: Mapping[str, int]) -> Markup:
         if column in columns
     ]
     leaving = [
-        svg.curve(_STEP_X + _STEP_WIDTH, at, _OUT_X, outputs[step.output], kind="edge")
+        svg.group(
+            _one_colour(step, colours),
+            svg.curve(_STEP_X + _STEP_WIDTH, at, _GATE_X, outputs[step.output], kind="edge"),
+            svg.line(_GATE_X, outputs[step.output], _OUT_X, outputs[step.output], kind="edge"),
+            svg.dot(_OUT_X, outputs[step.output], kind="dot"),
+        )
         for step, at in steps.items()
         if step.output
     ]
@@ -164,7 +169,6 @@ def _outputs(flow: Flow, height: int) -> tuple[list[Child], dict[str, float]]:
     for name, y in places.items():
         drawn += [
             svg.line(_OUT_X, y - _ROW / 2, _OUT_X + _OUT_WIDTH, y - _ROW / 2, kind="rule"),
-            svg.dot(_OUT_X, y, kind="tip"),
             svg.text(_OUT_X + 14, y + 4, name, room=_OUT_WIDTH - 22),
         ]
     for number, receiver in enumerate(flow.receivers):
@@ -175,6 +179,12 @@ def _outputs(flow: Flow, height: int) -> tuple[list[Child], dict[str, float]]:
             svg.text(_TO_X + _TO_WIDTH / 2, y + 4, receiver, room=_TO_WIDTH - 16, anchor="middle"),
         ]
     return drawn, places
+
+
+def _one_colour(step: FlowStep, colours: Mapping[str, str]) -> str:
+    """The colour of the owner whose columns alone make an output; none where several do, or none."""
+    owners = {colours[column.dataset] for column in step.columns}
+    return owners.pop() if len(owners) == 1 else "mixed"
 
 
 def _gate(flow: Flow, outputs: Mapping[str, float]) -> list[Child]:

@@ -64,7 +64,7 @@ def _opening(report: LeakReport) -> Markup:
                 ("Valid from", time_text(agreement.valid_from_s)),
                 ("Valid until", time_text(agreement.valid_until_s)),
                 ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
-                ("Runs in", bullets(releases)),
+                ("Runs in", bullets(releases, "bare")),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),
             ]
         ),

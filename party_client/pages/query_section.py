@@ -10,13 +10,13 @@ from party_client.pages.document import bullets, code, facts, figure, listed, se
 from party_client.pages.flow_picture import flow_picture
 from party_client.pages.markup import Child, Markup, element
 from party_client.pages.run_budget_picture import run_budget_picture
-from party_client.pages.suppression_picture import suppression_picture
+from party_client.pages.suppression_picture import DRAWN_MOST, suppression_picture
 
 
 def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
     """The whole account of one query; `owners` gives every owner the number of its colour."""
     found, name = query.check, query.check.id
-    chosen = bullets(found.parameters) if found.parameters else "nothing"
+    chosen = bullets(found.parameters, "bare") if found.parameters else "nothing"
     return element(
         "div",
         {"class": "query"},
@@ -103,12 +103,13 @@ def _owner(stake: Stake, owners: Mapping[str, int]) -> list[Child]:
 
 def _suppression(query: QueryReport, owners: Mapping[str, int]) -> Markup:
     required = query.flow.required_units
-    more = len(query.stakes) - 3
     caption = (
-        f"Illustration with made-up groups, not with anybody's data. A row of the result leaves only if at least "
-        f"{required:,} different units of every owner are behind it: one owner's many never make up for another's "
-        "few." + (f" {more:,} further datasets have a bar of their own." if more > 0 else "")
+        "Illustration with made-up groups, not with anybody's data. A row of the result leaves only if at "
+        f"least {required:,} different units of every owner are behind it: one owner's many never make up "
+        "for another's few."
     )
+    if len(query.stakes) > DRAWN_MOST:
+        caption += f" Here are the first {DRAWN_MOST} of {len(query.stakes):,} datasets."
     picture = suppression_picture(query.stakes, query.check.id, owners)
     return figure(picture, caption, f"Picture of the threshold of query {query.check.id}")
 

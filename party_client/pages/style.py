@@ -39,7 +39,7 @@ p { max-width: 46em; margin: 0 0 12px; }
 a { color: var(--accent); text-underline-offset: 2px; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 code, pre { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-code { font-size: .9em; overflow-wrap: anywhere; }
+code { font-size: .9em; overflow-wrap: break-word; }
 pre { font-size: .86rem; line-height: 1.5; margin: 0 0 16px; padding: 14px 16px; background: var(--faint);
   border: 1px solid var(--line); border-radius: 8px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .digest { font-size: .78rem; }
@@ -55,7 +55,7 @@ li { margin: 4px 0; }
 .findings { list-style: none; padding: 0; max-width: none; display: grid; gap: 8px; }
 .findings li { margin: 0; padding: 10px 14px; background: var(--card); border: 1px solid var(--line);
   border-left: 4px solid var(--held); border-radius: 6px; }
-.contents { columns: 2 260px; padding-left: 0; list-style: none; }
+.bare { list-style: none; padding: 0; margin: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; margin: 0 0 14px; }
 caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -64,6 +64,7 @@ th, td { text-align: left; vertical-align: top; padding: 8px 14px 8px 0;
 thead th { font-size: .78rem; font-weight: 600; color: var(--soft); border-bottom: 1.5px solid var(--ink);
   vertical-align: bottom; }
 tbody th { font-weight: 600; }
+tbody th code { white-space: nowrap; }
 .numbers td { text-align: right; font-variant-numeric: tabular-nums; }
 .numbers thead th:not(:first-child) { text-align: right; }
 .matrix td { border-left: 1px solid var(--line); padding: 8px 10px; min-width: 84px; }
@@ -83,7 +84,7 @@ svg .label, svg .note { font: 600 12px system-ui, -apple-system, "Segoe UI", Rob
   "DejaVu Sans",
   sans-serif; }
 svg .note { font-weight: 400; font-size: 11.5px; fill: var(--soft); }
-svg .over { fill: var(--card); }
+svg .number { paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .wide { min-width: 860px; }
 .middle { min-width: 560px; }
 .box { fill: var(--card); stroke: var(--line); stroke-width: 1.25; }
@@ -92,7 +93,6 @@ svg .over { fill: var(--card); }
 .axis { stroke: var(--soft); stroke-width: 1; }
 .edge { fill: none; stroke: var(--c, var(--soft)); stroke-width: 1.75; stroke-opacity: .8; }
 .then { fill: none; stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 3 4; }
-.tip { fill: var(--soft); }
 .dot, .solid { fill: var(--c, var(--soft)); }
 .gate { fill: var(--held-fill); stroke: var(--held); stroke-width: 1.5; }
 .limit { stroke: var(--held); stroke-width: 2; stroke-dasharray: 6 4; }
@@ -117,6 +117,7 @@ footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid var(--line);
   table:not(.matrix) td { display: block; border: 0; padding: 0; text-align: left; }
   table:not(.matrix) tr { padding: 10px 0; border-bottom: 1px solid var(--line); }
   table:not(.matrix) td { display: flex; gap: 12px; margin-top: 4px; }
+  table:not(.matrix) td div { flex: 1; min-width: 0; }
   table:not(.matrix) td::before { content: attr(data-label); flex: 0 0 38%; color: var(--soft);
     font-size: .82rem; }
 }

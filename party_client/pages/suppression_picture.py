@@ -18,35 +18,40 @@ _HEIGHT: Final = 290
 _LEFT, _RIGHT, _FLOOR, _CEILING = 54, 806, 206, 26
 _GROUPS: Final = (3.0, 2.2, 1.8, 1.25, 1.0, 0.6, 0.25)
 """Sizes of groups, in thresholds."""
+_NAMES: Final = "ABCDEFG"
 _SHARES: Final = ((1.0,) * 7, (0.8, 0.7, 0.45, 0.9, 1.0, 1.4, 1.2), (0.6, 1.1, 0.9, 1.0, 1.1, 0.7, 0.9))
 """How many units the first, second and third dataset have in each, as a part of that."""
+DRAWN_MOST: Final = len(_SHARES)
 _TOP: Final = 3.2
 
 
 def suppression_picture(stakes: Sequence[Stake], query: str, owners: Mapping[str, int]) -> Markup:
     """The picture for a query with these stakes; of more than three datasets, the first three are drawn."""
-    shown = stakes[: len(_SHARES)]
+    shown = stakes[:DRAWN_MOST]
     required = stakes[0].required_units
     sizes = [[_units(required, number, bar) for bar in range(len(shown))] for number in range(len(_GROUPS))]
     leaving = [min(group) >= required for group in sizes]
     step = (_RIGHT - _LEFT) / len(_GROUPS)
+    marks = [_mark(query, stake, owners) for stake in shown]
     drawn: list[Child] = [_patterns(query, shown, owners), _axis(required)]
+    above: list[Child] = [svg.line(_LEFT, _y(1), _RIGHT, _y(1), kind="limit")]
     for number, (group, leaves) in enumerate(zip(sizes, leaving, strict=True)):
         middle = _LEFT + step * (number + 0.5)
-        drawn += _group(group, leaves, middle, required, [_mark(query, stake, owners) for stake in shown])
-        drawn.append(svg.text(middle, _FLOOR + 20, f"group {'ABCDEFG'[number]}", anchor="middle"))
+        bars, numbers = _group(group, leaves, middle, required, marks)
+        drawn += bars
+        above += numbers
+        drawn.append(svg.text(middle, _FLOOR + 20, f"group {_NAMES[number]}", anchor="middle"))
         verdict = "leaves" if leaves else "held back"
         kind = "label" if leaves else "label limit-text"
         drawn.append(svg.text(middle, _FLOOR + 38, verdict, kind=kind, anchor="middle"))
-    drawn += [svg.line(_LEFT, _y(1), _RIGHT, _y(1), kind="limit"), _legend(shown, owners)]
-    held = ", ".join("ABCDEFG"[number] for number, leaves in enumerate(leaving) if not leaves)
+    held = ", ".join(_NAMES[number] for number, leaves in enumerate(leaving) if not leaves)
     return svg.picture(
         WIDTH,
         _HEIGHT,
         title=f"Illustration: groups of different size against the threshold of {required:,} units",
         description=f"Seven made-up groups. Held back: {held or 'none'}. All others leave.",
         kind="middle",
-        content=drawn,
+        content=[drawn, above, _legend(shown, owners)],
     )
 
 
@@ -60,7 +65,7 @@ def _y(thresholds: float) -> float:
 
 def _axis(required: int) -> list[Child]:
     return [
-        svg.text(0, 12, "units behind a row", kind="note"),
+        svg.text(0, 12, "different units behind a row", kind="note"),
         svg.line(_LEFT, _FLOOR, _RIGHT, _FLOOR, kind="axis"),
         svg.text(_LEFT - 8, _FLOOR + 4, "0", kind="note", anchor="end"),
         svg.text(_LEFT - 8, _y(1) + 4, f"{required:,}", kind="label limit-text", anchor="end"),
@@ -69,17 +74,23 @@ def _axis(required: int) -> list[Child]:
 
 def _group(
     sizes: Sequence[int], leaves: bool, middle: float, required: int, marks: Sequence[tuple[str, str]]
-) -> list[Child]:
+) -> tuple[list[Child], list[Child]]:
+    """The bars of a group, and the numbers above them, which nothing may cover."""
     width, gap = 22.0, 5.0
     left = middle - (len(sizes) * (width + gap) - gap) / 2
     bars: list[Child] = []
+    numbers: list[Child] = []
     for bar, (size, (kind, hatch)) in enumerate(zip(sizes, marks, strict=True)):
         x, top = left + bar * (width + gap), _y(size / required)
         place: dict[str, str | float] = {"x": x, "y": top, "width": width, "height": _FLOOR - top, "rx": 3}
         style = {"class": "solid"} if leaves else {"class": "held", "fill": f"url(#{hatch})"}
         bars.append(svg.group(kind, element("rect", {**place, **style})))
-        bars.append(svg.text(x + width / 2, top - 5, f"{size:,}", kind="note", anchor="middle"))
-    return bars
+        numbers.append(svg.text(x + width / 2, top - 5, _short(size), kind="note number", anchor="middle"))
+    return bars, numbers
+
+
+def _short(units: int) -> str:
+    return f"{units:,}" if units < 1_000 else f"{units / 1_000:.3g}k"
 
 
 def _mark(query: str, stake: Stake, owners: Mapping[str, int]) -> tuple[str, str]:
@@ -107,7 +118,7 @@ def _legend(stakes: Sequence[Stake], owners: Mapping[str, int]) -> list[Child]:
     drawn: list[Child] = []
     x = float(_LEFT)
     for stake in stakes:
-        name = svg.cut(f"different {stake.dataset}.{stake.unit} of {stake.owner}", 250)
+        name = svg.cut(f"{stake.dataset}.{stake.unit} of {stake.owner}", 250)
         drawn.append(
             svg.group(svg.colour(owners[stake.owner]), svg.box(x, 262, 12, 12, kind="solid", radius=3))
         )
