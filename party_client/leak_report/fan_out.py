@@ -1,6 +1,7 @@
 """How far one row and one unit of an owner can reach in a query: upper bounds, whatever the data is.
 
-Worked out from the compiled plan and what the agreement says of the datasets: `unique` and `max_rows`. A
+Worked out from the compiled plan and what the agreement says of the datasets: `unique`,
+`max_rows` and `max_rows_per_unit`. A
 query's conditions are left out of it, so a real run can only reach less far.
 
 A join is walked from the dataset that is asked about. The next source is one whose unique key the sources
@@ -47,6 +48,9 @@ def _fan_out(plan: Plan, source: Source, in_all: int) -> FanOut:
     is_unique = bool(dataset.unique) and set(dataset.unique) <= {dataset.privacy_unit}
     per_unit = 1 if is_unique else dataset.max_rows
     reaches = min(per_unit * per_row, in_all)
+    bound = dataset.rules.max_rows_per_unit
+    if bound is not None:
+        per_row, reaches = min(per_row, bound), min(reaches, bound)
     own = f"{dataset.id} is unique by {dataset.privacy_unit}: one unit has one row"
     many = f"one {dataset.privacy_unit} may have all of the {dataset.max_rows:,} rows of {dataset.id}"
     return FanOut(
@@ -54,11 +58,18 @@ def _fan_out(plan: Plan, source: Source, in_all: int) -> FanOut:
         unit_has_rows=per_unit,
         unit_reaches_rows=reaches,
         unit_reaches_groups=_groups(plan, dataset, per_unit, reaches),
-        because=(own if is_unique else many, *because),
+        because=(own if is_unique else many, *because, *_bounded(dataset)),
     )
 
 
+def _bounded(dataset: Dataset) -> Iterator[str]:
+    if (bound := dataset.rules.max_rows_per_unit) is not None:
+        yield f"{dataset.owner} lets {bound:,} rows of one {dataset.privacy_unit} enter, counted after joins"
+
+
 def _groups(plan: Plan, dataset: Dataset, per_unit: int, reaches: int) -> int:
+    if plan.analysis == "list":
+        return reaches
     if not plan.groups:
         return 1
     by = {column.dataset for group in plan.groups for column in columns_of(group)}
@@ -89,9 +100,11 @@ def _all_rows(sources: tuple[Source, ...], start: Source) -> int:
 def _walk(sources: tuple[Source, ...], start: Source) -> tuple[int, list[str]]:
     """(How many joined rows one row of `start` can be in, why)."""
     reached, rows, because = [start], 1, []
+    bounds = []
     while waiting := [source for source in sources if source not in reached]:
         single = next((item for item in waiting if _is_determined(sources, start, reached, item)), None)
         if single is not None:
+            bounds += _bound_by_unit(sources, start, reached, single) if rows == 1 else []
             reached.append(single)
             key = ", ".join(single.dataset.unique)
             because.append(f"{single.dataset.id} is unique by {key}: at most one of its rows matches")
@@ -99,12 +112,24 @@ def _walk(sources: tuple[Source, ...], start: Source) -> tuple[int, list[str]]:
         # One that is joined to what has been walked comes before one that is reached by way of another.
         linked = [item for item in waiting if any(_links(sources, start, reached, item))] or waiting
         several = min(linked, key=lambda item: item.dataset.max_rows)
+        bounds += _bound_by_unit(sources, start, reached, several) if rows == 1 else []
         reached.append(several)
         rows *= several.dataset.max_rows
         because.append(
             f"any of the {several.dataset.max_rows:,} rows of {several.dataset.id} can match the same row"
         )
-    return rows, because
+    return min([rows, *bounds]), because
+
+
+def _bound_by_unit(
+    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
+) -> list[int]:
+    """What an owner's bound says of one row, if all that matches it is about one unit of `source`."""
+    bound = source.dataset.rules.max_rows_per_unit
+    linked = {column.column for column in _links(sources, start, reached, source)}
+    if bound is None or source.dataset.privacy_unit not in linked or _may_be_missing(source):
+        return []
+    return [bound]
 
 
 def _is_determined(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from party_client.agreements.plain_language import DOINGS, expression_text, output_sentence
+from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Output, Plan
 from protos.plan.expressions import Aggregate, Expression, columns_of
@@ -41,7 +42,7 @@ class FlowStep:
     """Something that the query does with columns."""
 
     kind: str
-    """`join`, `filter`, `group`, `aggregate`, or another use of a column."""
+    """`opt_out`, `join`, `filter`, `group`, `aggregate`, `listed`, or another use of a column."""
     text: str
     columns: tuple[FlowColumn, ...]
     output: str = ""
@@ -60,12 +61,12 @@ class Flow:
     receivers: tuple[str, ...]
 
 
-def flow(query: Query, plan: Plan) -> Flow:
-    """The flow of `query`, which was compiled to `plan`."""
-    steps = [*_joins(plan), *_filter(plan), *_hidden_groups(plan), *map(_output, plan.outputs)]
-    steps = [*_others(plan, steps), *steps]
+def flow(agreement: Agreement, query: Query, plan: Plan) -> Flow:
+    """The flow of a `query` of `agreement`, which was compiled to `plan`."""
+    shown = [*_joins(plan), *_filter(plan), *_hidden_groups(plan), *map(_output, plan.outputs)]
+    steps = [*_opt_outs(plan), *_others(plan, shown), *shown]
     return Flow(
-        datasets=tuple(_datasets(plan)),
+        datasets=tuple(_datasets(agreement, steps)),
         steps=tuple(steps),
         outputs=tuple(output_sentence(output) for output in plan.outputs),
         required_units=plan.thresholds[0].required_units,
@@ -73,13 +74,21 @@ def flow(query: Query, plan: Plan) -> Flow:
     )
 
 
-def _datasets(plan: Plan) -> Iterator[FlowDataset]:
-    for source in plan.sources:
-        dataset = source.dataset
-        used = {usage.column for usage in plan.usages if usage.dataset == dataset.id}
-        names = tuple(column.name for column in dataset.columns if column.name in used)
+def _datasets(agreement: Agreement, steps: list[FlowStep]) -> Iterator[FlowDataset]:
+    used = {column for step in steps for column in step.columns}
+    read = {column.dataset for column in used}
+    for dataset in (item for item in agreement.datasets if item.id in read):
+        names = tuple(item.name for item in dataset.columns if FlowColumn(dataset.id, item.name) in used)
         others = len(dataset.columns) - len(names)
         yield FlowDataset(dataset.owner, dataset.id, dataset.privacy_unit, names, others)
+
+
+def _opt_outs(plan: Plan) -> Iterator[FlowStep]:
+    """An owner's rule and no part of the query, but it decides which rows count as well."""
+    for dataset in (source.dataset for source in plan.sources):
+        if (rule := dataset.rules.opt_out) is not None:
+            columns = (FlowColumn(dataset.id, dataset.privacy_unit), FlowColumn(rule.dataset, rule.column))
+            yield FlowStep("opt_out", f"{rule.dataset}.{rule.column}", columns)
 
 
 def _joins(plan: Plan) -> Iterator[FlowStep]:
@@ -116,13 +125,16 @@ def _output(output: Output) -> FlowStep:
 _FUNCTIONS = {"avg": "average of", "count": "number of", "count_distinct": "different", "sum": "sum of"}
 
 
+_KINDS = {"filter": "filter", "group": "group", "join": "join", "output": "listed"}
+
+
 def _others(plan: Plan, steps: list[FlowStep]) -> Iterator[FlowStep]:
     """Uses that no step shows yet, such as conditions inside an aggregate."""
     shown = {(column, step.kind) for step in steps for column in step.columns}
     found: dict[str, dict[FlowColumn, None]] = {}
     for usage in plan.usages:
         column = FlowColumn(usage.dataset, usage.column)
-        kind = usage.use if usage.use in ("join", "filter", "group") else "aggregate"
+        kind = _KINDS.get(usage.use, "aggregate")
         if (column, kind) not in shown and (column, "aggregate") not in shown:
             found.setdefault(usage.use, {})[column] = None
     for use, columns in found.items():

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from party_client.agreements.plain_language import DOINGS
+from party_client.agreements.rules_text import rule_sentences
 from protos.formats.agreement import Agreement
 from protos.formats.schema import Dataset
 from protos.plan import Plan
@@ -46,6 +47,8 @@ class DatasetGrants:
 
     owner: str
     dataset: str
+    rules: tuple[str, ...]
+    """What the owner rules beyond the uses of columns, in words."""
     columns: tuple[ColumnGrants, ...]
 
     @property
@@ -60,8 +63,11 @@ def dataset_grants(agreement: Agreement, plans: Iterable[Plan]) -> tuple[Dataset
     for plan in plans:
         for usage in plan.usages:
             queries.setdefault((usage.dataset, usage.column, usage.use), {})[plan.query] = None
+        for source in plan.sources:
+            if (rule := source.dataset.rules.opt_out) is not None:
+                queries.setdefault((rule.dataset, rule.column, "opt_out"), {})[plan.query] = None
     return tuple(
-        DatasetGrants(dataset.owner, dataset.id, tuple(_columns(dataset, queries)))
+        DatasetGrants(dataset.owner, dataset.id, rule_sentences(dataset), tuple(_columns(dataset, queries)))
         for dataset in agreement.datasets
     )
 

@@ -74,6 +74,12 @@ _RECEIPT: Final = (
 
 def _suppression(plan: Plan) -> Iterator[str]:
     required = plan.thresholds[0].required_units
+    if plan.analysis == "list":
+        yield (
+            f"The whole list is missing when fewer than {required:,} units of some owner are in it, a few "
+            "or none. The receipt says that it is, and under which rule."
+        )
+        return
     what = "A row" if plan.groups else "The only row of the result"
     yield (
         f"{what} with fewer than {required:,} units of some owner behind it is missing. The receipt says "
@@ -93,6 +99,8 @@ def _blanks(plan: Plan) -> Iterator[str]:
 
 
 def _rows(plan: Plan) -> str:
+    if plan.analysis == "list":
+        return "Exactly how many rows are in the list; or none at all."
     if not plan.groups:
         return "One row, or none."
     return (
@@ -108,7 +116,7 @@ def _size(plan: Plan) -> str:
         f"The sealed result has {least:,}, {2 * least:,}, {4 * least:,} … bytes, up to "
         f"{limits.RESULT_MAX_BYTES + 4:,}, and nothing between."
     )
-    if not plan.groups:
+    if not plan.groups and plan.analysis != "list":
         return text
     return (
         f"{text} A row takes {row_bytes:,} bytes or more, so the smallest size means at most "

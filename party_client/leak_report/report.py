@@ -89,5 +89,5 @@ def _query(check: Check, found: QueryCheck, plan: Plan) -> QueryReport:
         ),
         observations=observations(query, plan),
         budget=run_budget(check.agreement, query, plan),
-        flow=flow(query, plan),
+        flow=flow(check.agreement, query, plan),
     )

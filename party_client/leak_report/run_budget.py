@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from party_client.agreements.plain_language import parameter_choices
+from party_client.agreements.plain_language import parameter_choices, window_sentences
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
@@ -72,8 +72,10 @@ def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -
             f"of them to subtract from each other. A difference can be about fewer than {required:,} units, "
             "even about one. Nothing prevents that yet."
         )
+    if windows := window_sentences(query):
+        yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."
     if sum(item.max_runs for item in agreement.queries) > agreement.limits.max_runs:
-        yield f"All queries together have {agreement.limits.max_runs:,} runs in one enclave."
+        yield f"Of all queries together there may be {agreement.limits.max_runs:,} in one enclave."
     yield (
         "Another enclave under this agreement begins to count again, when the parties send it their data: "
         "two results from different days show the difference that new and missing units make."

@@ -24,6 +24,7 @@ _GATE_X, _GATE_WIDTH = 656, 34
 _OUT_X, _OUT_WIDTH = 744, 150
 _TO_X, _TO_WIDTH = 946, 112
 _HEADINGS: Final = {
+    "opt_out": "Left out is whoever stands in",
     "join": "Rows are matched where",
     "filter": "Only rows count where",
     "group": "Rows are put in groups by",
@@ -77,10 +78,10 @@ def flow_picture(flow: Flow, query: str, owners: Mapping[str, int]) -> Markup:
 
 def _blocks(flow: Flow) -> list[tuple[str, list[FlowStep]]]:
     """Steps of one kind stand in one box; the last two make the result."""
-    order = ("join", "filter", "group", "aggregate", "listed")
+    order = ("opt_out", "join", "filter", "group", "aggregate", "listed")
     kinds = dict.fromkeys(step.kind for step in flow.steps)
     others = [kind for kind in kinds if kind not in order]
-    wanted = [*(kind for kind in order[:2] if kind in kinds), *others, *(k for k in order[2:] if k in kinds)]
+    wanted = [*(kind for kind in order[:3] if kind in kinds), *others, *(k for k in order[3:] if k in kinds)]
     return [(kind, [step for step in flow.steps if step.kind == kind]) for kind in wanted]
 
 
@@ -164,7 +165,7 @@ def _outputs(flow: Flow, height: int) -> tuple[list[Child], dict[str, float]]:
     places = {name: at + _HEAD + _ROW * (number + 0.5) for number, name in enumerate(names)}
     drawn: list[Child] = [
         svg.box(_OUT_X, at, _OUT_WIDTH, size, kind="box"),
-        svg.text(_OUT_X + 14, at + 21, "One row per group" if len(names) > 1 else "One value", kind="label"),
+        svg.text(_OUT_X + 14, at + 21, _shape(flow), kind="label"),
     ]
     for name, y in places.items():
         drawn += [
@@ -179,6 +180,11 @@ def _outputs(flow: Flow, height: int) -> tuple[list[Child], dict[str, float]]:
             svg.text(_TO_X + _TO_WIDTH / 2, y + 4, receiver, room=_TO_WIDTH - 16, anchor="middle"),
         ]
     return drawn, places
+
+
+def _shape(flow: Flow) -> str:
+    kinds = {step.kind for step in flow.steps}
+    return "A list" if "listed" in kinds else "One row per group" if "group" in kinds else "One row"
 
 
 def _one_colour(step: FlowStep, colours: Mapping[str, str]) -> str:

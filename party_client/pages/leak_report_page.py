@@ -127,7 +127,8 @@ def _grants(dataset: DatasetGrants, owners: Mapping[str, int]) -> Markup:
     swatch = element("span", {"class": f"owner {svg.colour(owners[dataset.owner])}", "aria-hidden": "true"})
     heading = element("h3", {"id": f"grants-{dataset.dataset}"}, swatch, name)
     what = f"Columns of {dataset.dataset} and the uses that {dataset.owner} grants"
-    return element("div", None, heading, table(what, ["Column", "Type", *uses], rows, "matrix"))
+    matrix = table(what, ["Column", "Type", *uses], rows, "matrix")
+    return element("div", None, heading, bullets(dataset.rules), matrix)
 
 
 def _column(column: ColumnGrants) -> list[Child]:

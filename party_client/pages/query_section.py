@@ -28,7 +28,7 @@ def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
                     ("Asked by", listed(found.run_by)),
                     ("Received by", listed(found.receivers)),
                     ("A run may choose", chosen),
-                    ("Runs at most", f"{query.budget.runs:,} in one enclave"),
+                    ("Runs at most", "; ".join([f"{query.budget.runs:,} in one enclave", *found.windows])),
                 ]
             ),
             _part(name, "flow", "Whose columns flow where", _flow(query, owners)),
@@ -103,10 +103,11 @@ def _owner(stake: Stake, owners: Mapping[str, int]) -> list[Child]:
 
 def _suppression(query: QueryReport, owners: Mapping[str, int]) -> Markup:
     required = query.flow.required_units
+    what = "The list" if query.check.analysis == "list" else "A row of the result"
     caption = (
-        "Illustration with made-up groups, not with anybody's data. A row of the result leaves only if at "
-        f"least {required:,} different units of every owner are behind it: one owner's many never make up "
-        "for another's few."
+        f"Illustration with made-up groups, not with anybody's data. {what} leaves only if at least "
+        f"{required:,} different units of every owner are behind it: one owner's many never make up for "
+        "another's few."
     )
     if len(query.stakes) > DRAWN_MOST:
         caption += f" Here are the first {DRAWN_MOST} of {len(query.stakes):,} datasets."

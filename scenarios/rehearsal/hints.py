@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import TypeAlias
 
+from protos.formats.agreement import Agreement
 from protos.formats.query import Parameter
 from protos.plan import Plan
 from protos.plan.expressions import Aggregate, Apply, Constant, Expression, ParameterRef, columns_of, walk
@@ -32,17 +33,27 @@ def compared_values(plans: Iterable[Plan]) -> dict[ColumnName, tuple[Hint, ...]]
     return {name: tuple(values) for name, values in found.items()}
 
 
-def joined_columns(plans: Iterable[Plan]) -> list[frozenset[ColumnName]]:
-    """Sets of columns that some query compares with each other when it joins, however indirectly."""
+def joined_columns(agreement: Agreement, plans: Iterable[Plan]) -> list[frozenset[ColumnName]]:
+    """Sets of columns that a query compares when it joins, or an owner's opt-out, however indirectly."""
     classes: list[set[ColumnName]] = []
+    for met in (*_joined(plans), *_opted_out(agreement)):
+        touched = [known for known in classes if known & met]
+        classes = [known for known in classes if not known & met]
+        classes.append(met.union(*touched))
+    return [frozenset(known) for known in classes]
+
+
+def _joined(plans: Iterable[Plan]) -> Iterator[set[ColumnName]]:
     for plan in plans:
         for source in plan.sources:
             for pair in source.join.equalities if source.join else ():
-                met = {(item.dataset, item.column) for side in pair for item in columns_of(side)}
-                touched = [known for known in classes if known & met]
-                classes = [known for known in classes if not known & met]
-                classes.append(met.union(*touched))
-    return [frozenset(known) for known in classes]
+                yield {(item.dataset, item.column) for side in pair for item in columns_of(side)}
+
+
+def _opted_out(agreement: Agreement) -> Iterator[set[ColumnName]]:
+    for dataset in agreement.datasets:
+        if (rule := dataset.rules.opt_out) is not None:
+            yield {(dataset.id, dataset.privacy_unit), (rule.dataset, rule.column)}
 
 
 def grouped_columns(plans: Iterable[Plan]) -> frozenset[ColumnName]:

@@ -29,6 +29,8 @@ SURPLUS: Final = 1.25
 NULL_SHARE: Final = 0.04
 _UNIT_ROWS: Final = 4
 """Rows of one unit on average, where the agreement does not say that there is one."""
+_OPTED_OUT: Final = 40
+"""One of so many rows is of a unit that has opted out, where there is a list of those."""
 _COMBINATIONS_ENOUGH: Final = 2**30
 _CELL_BYTES: Final = 48
 """Of a value in a chunk at most, as they are made here."""
@@ -47,9 +49,13 @@ class _Making:
         self._hints = compared_values(plans)
         self._grouped = grouped_columns(plans)
         self._class_of: dict[ColumnName, int] = {}
-        for number, members in enumerate(joined_columns(plans)):
+        for number, members in enumerate(joined_columns(agreement, plans)):
             self._class_of |= dict.fromkeys(members, number)
-        self._rows = {dataset.id: _rows(dataset, rows) for dataset in agreement.datasets}
+        lists = {item.rules.opt_out.dataset for item in agreement.datasets if item.rules.opt_out is not None}
+        self._rows = {
+            dataset.id: _rows(dataset, rows // _OPTED_OUT if dataset.id in lists else rows)
+            for dataset in agreement.datasets
+        }
         self._sizes = self._key_sizes(agreement)
 
     def table(self, dataset: Dataset) -> pa.Table:
@@ -124,7 +130,9 @@ class _Making:
 def _rows(dataset: Dataset, rows: int) -> int:
     fits = max(1, dataset.max_bytes // (_CELL_BYTES * len(dataset.columns)))
     room = math.prod(capacity(dataset.column(name)) for name in dataset.unique) if dataset.unique else rows
-    return min(rows, dataset.max_rows, fits, room)
+    # A dataset that must not be small is as large as it has to be, with units enough.
+    least = max(dataset.rules.min_rows, dataset.rules.min_units * _UNIT_ROWS * 2)
+    return min(max(rows, least, 1), dataset.max_rows, fits, room)
 
 
 def _sizes_of_key(dataset: Dataset, count: int) -> Mapping[str, int]:

@@ -98,16 +98,20 @@ def array_of(
 
 
 def _plain(column: Column, numbers: _Numbers, label: str) -> Values:
+    made: Values
     if column.kind in ("text", "hex128"):
         return _named(column, numbers, label)
     if column.decimal is not None:
         return _decimals(numbers, *column.decimal)
     if column.kind == "bool":
-        return pa.array(numbers == 1)
-    if column.kind == "date":
-        return pa.array(numbers.astype(np.int32)).cast(pa.date32())
-    numeric = pa.array(numbers / _HUNDREDTHS if column.kind == "float64" else numbers)
-    return numeric.cast(pa.timestamp("us")) if column.kind == "timestamp" else numeric
+        made = pa.array(numbers == 1)
+    elif column.kind == "date":
+        made = pa.array(numbers.astype(np.int32)).cast(pa.date32())
+    elif column.kind == "timestamp":
+        made = pa.array(numbers).cast(pa.timestamp("us"))
+    else:
+        made = pa.array(numbers / _HUNDREDTHS if column.kind == "float64" else numbers)
+    return made
 
 
 def _named(column: Column, numbers: _Numbers, label: str) -> Values:
