@@ -45,6 +45,7 @@ def observations(query: Query, plan: Plan) -> tuple[Observation, ...]:
     everybody = (*query.receivers, COORDINATOR)
     return (
         *(Observation("suppression", everybody, text) for text in _suppression(plan)),
+        Observation("earlier releases", everybody, _EARLIER),
         *(Observation("blank figures", query.receivers, text) for text in _blanks(plan)),
         Observation("order", query.receivers, _ORDER),
         Observation("number of rows", query.receivers, _rows(plan)),
@@ -55,6 +56,10 @@ def observations(query: Query, plan: Plan) -> tuple[Observation, ...]:
     )
 
 
+_EARLIER: Final = (
+    "A row is held back as well when its units differ from those of an earlier release by too few. So what "
+    "leaves depends on what ran before, and a row that is missing now can be there in another enclave."
+)
 _ORDER: Final = (
     "Rows leave in the ascending order of all their values: their order says nothing about the order of rows "
     "in anybody's data."

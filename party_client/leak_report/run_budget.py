@@ -63,14 +63,15 @@ def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -
     if parameter_choices(query.parameters) == 1:
         yield (
             "There is nothing to choose, and the data in an enclave does not change: every further run of "
-            "one enclave gives the same result."
+            "one enclave shows the same rows, or fewer."
         )
     elif different > 1:
         required = plan.thresholds[0].required_units
         yield (
             f"All runs together give up to {different:,} different results, and {_pairs(different):,} pairs "
-            f"of them to subtract from each other. A difference can be about fewer than {required:,} units, "
-            "even about one. Nothing prevents that yet."
+            f"of them to subtract from each other. Rows that differ from an earlier release by fewer than "
+            f"{required:,} units are held back; three results or more, and values inside one row, are not "
+            "looked at together."
         )
     if windows := window_sentences(query):
         yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."

@@ -129,10 +129,10 @@ class _Making:
 
 def _rows(dataset: Dataset, rows: int) -> int:
     fits = max(1, dataset.max_bytes // (_CELL_BYTES * len(dataset.columns)))
-    room = math.prod(capacity(dataset.column(name)) for name in dataset.unique) if dataset.unique else rows
+    room = math.prod(capacity(dataset.column(name)) for name in dataset.unique)
     # A dataset that must not be small is as large as it has to be, with units enough.
     least = max(dataset.rules.min_rows, dataset.rules.min_units * _UNIT_ROWS * 2)
-    return min(max(rows, least, 1), dataset.max_rows, fits, room)
+    return min(max(rows, least, 1), dataset.max_rows, fits, room if dataset.unique else dataset.max_rows)
 
 
 def _sizes_of_key(dataset: Dataset, count: int) -> Mapping[str, int]:

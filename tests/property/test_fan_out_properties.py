@@ -36,12 +36,9 @@ def tables(draw: st.DrawFn) -> tuple[tuple[Dataset, ...], dict[str, list[tuple[i
         unique, unit = draw(KEYS), draw(st.sampled_from("xyzg"))
         most = draw(st.integers(1, 4))
         places = ["xyz".index(column) for column in unique]
-        made = st.lists(
-            st.tuples(*[st.integers(0, 2)] * 4),
-            max_size=most,
-            unique_by=(lambda row, places=places: tuple(row[at] for at in places)) if unique else None,
-        )
-        rows[name] = draw(made)
+        drawn = draw(st.lists(st.tuples(*[st.integers(0, 2)] * 4), max_size=most))
+        by_key = {tuple(row[at] for at in places): row for row in drawn}
+        rows[name] = list(by_key.values()) if unique else drawn
         datasets.append(Dataset(name, "owner", COLUMNS, unit, 2, unique, most, 10**6))
     return tuple(datasets), rows
 

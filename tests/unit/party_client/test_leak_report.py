@@ -100,13 +100,13 @@ def test_what_runs_add_up_to(tmp_path: Path) -> None:
         "different results": ((0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)),
         "pairs to subtract": ((0, 0), (1, 0), (2, 1), (3, 3), (4, 6), (5, 10)),
     }
-    assert any("10 pairs of them" in said and "24 units" in said for said in budget.sentences)
+    assert any("10 pairs of them" in said and "fewer than 24 units" in said for said in budget.sentences)
 
 
 def test_without_choices_every_run_of_one_enclave_is_the_same(tmp_path: Path) -> None:
     budget = written(tmp_path, NO_CHOICE).budget
     assert (budget.runs, budget.choices, budget.different_results) == (5, 1, 1)
-    assert any("gives the same result" in said for said in budget.sentences)
+    assert any("shows the same rows" in said for said in budget.sentences)
     assert not any("subtract" in said for said in budget.sentences)
 
 
