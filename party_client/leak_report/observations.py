@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protos.formats import limits
+from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.result import SMALLEST_BUCKET_BYTES
 from protos.plan import Plan
@@ -40,7 +41,7 @@ class Observation:
     sentence: str
 
 
-def observations(query: Query, plan: Plan) -> tuple[Observation, ...]:
+def observations(agreement: Agreement, query: Query, plan: Plan) -> tuple[Observation, ...]:
     """What shows beside the released values, in the order in which people ask."""
     everybody = (*query.receivers, COORDINATOR)
     return (
@@ -51,7 +52,7 @@ def observations(query: Query, plan: Plan) -> tuple[Observation, ...]:
         Observation("number of rows", query.receivers, _rows(plan)),
         Observation("size of the result", (COORDINATOR,), _size(plan)),
         Observation("size of the data", (COORDINATOR,), _DATA),
-        Observation("time", (COORDINATOR,), _TIME),
+        Observation("time", (COORDINATOR,), _time(agreement.limits.tick_s)),
         Observation("receipt", everybody, _RECEIPT),
     )
 
@@ -67,14 +68,22 @@ _ORDER: Final = (
 _DATA: Final = (
     "The size of every dataset when it is sealed is not hidden: roughly how many rows it has follows from it."
 )
-_TIME: Final = (
-    "When a run is asked for and how long it takes is not hidden and not rounded: it takes longer the more "
-    "rows are read and find a match."
-)
 _RECEIPT: Final = (
     "The receipt is signed but not sealed: who can see it reads which query ran, with which choices, who "
     "asked, and what was held back, rounded."
 )
+
+
+def _time(tick_s: int) -> str:
+    if not tick_s:
+        return (
+            "When a run is asked for and how long it takes is not hidden and not rounded: it takes longer the "
+            "more rows are read and find a match."
+        )
+    return (
+        f"When a run is asked for is not hidden. Its outcome is seen after a whole number of {tick_s:,} s, so "
+        "that only a much longer run shows; who owns the machine sees how busy the enclave is meanwhile."
+    )
 
 
 def _suppression(plan: Plan) -> Iterator[str]:

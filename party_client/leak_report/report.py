@@ -87,7 +87,7 @@ def _query(check: Check, found: QueryCheck, plan: Plan) -> QueryReport:
             )
             for counted in found.thresholds
         ),
-        observations=observations(query, plan),
+        observations=observations(check.agreement, query, plan),
         budget=run_budget(check.agreement, query, plan),
         flow=flow(check.agreement, query, plan),
     )

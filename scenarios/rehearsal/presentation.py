@@ -93,7 +93,7 @@ def facts_in_words(query: QueryOutcome) -> Iterator[tuple[str, str]]:
         "size",
         f"{query.bucket_bytes:,} bytes, padded: all that the coordinator sees ({size(query.bucket_bytes)})",
     )
-    yield "took", f"{query.duration_s:.2f} s, which the coordinator sees as well"
+    yield "took", f"{query.duration_s:.2f} s until its outcome was seen"
 
 
 def cells(query: QueryOutcome) -> list[list[str]]:

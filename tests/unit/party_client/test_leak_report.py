@@ -189,7 +189,7 @@ tailnum = { type = "text", uses = ["opt_out"] }
         ("order", ("analyst",), "nothing about the order"),
         ("size of the result", ("coordinator",), "4,096, 8,192"),
         ("size of the result", ("coordinator",), "at most 170 rows"),  # three values of 8 bytes
-        ("time", ("coordinator",), "not rounded"),
+        ("time", ("coordinator",), "a whole number of 1 s"),
         ("receipt", ("analyst", "coordinator"), "not sealed"),
     ],
 )
@@ -197,6 +197,15 @@ def test_what_shows_and_to_whom(tmp_path: Path, topic: str, seen_by: tuple[str, 
     found = [item for item in written(tmp_path).observations if item.topic == topic]
     assert [item.seen_by for item in found] == [seen_by]
     assert said in found[0].sentence
+
+
+def test_without_ticks_durations_show(tmp_path: Path) -> None:
+    (time,) = [
+        item
+        for item in written(tmp_path, {"max_runs = 10\n": "max_runs = 10\ntick_s = 0\n"}).observations
+        if item.topic == "time"
+    ]
+    assert "not rounded" in time.sentence
 
 
 def test_a_refused_query_has_no_account_and_the_others_have(tmp_path: Path) -> None:
