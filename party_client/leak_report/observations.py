@@ -77,12 +77,12 @@ _RECEIPT: Final = (
 def _time(tick_s: int) -> str:
     if not tick_s:
         return (
-            "When a run is asked for and how long it takes is not hidden and not rounded: it takes longer the "
-            "more rows are read and find a match."
+            "When a run is asked for and how long it takes is not hidden and not rounded: it takes longer "
+            "the more rows are read and find a match."
         )
     return (
-        f"When a run is asked for is not hidden. Its outcome is seen after a whole number of {tick_s:,} s, so "
-        "that only a much longer run shows; who owns the machine sees how busy the enclave is meanwhile."
+        f"When a run is asked for is not hidden. Its outcome is seen after a whole number of {tick_s:,} s, "
+        "so that only a much longer run shows; who owns the machine sees how busy the enclave is meanwhile."
     )
 
 
