@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from protos.plan import compile_query
 
 OWNER = Identity.generate("owner", "Owner").public.participant()
 RELEASE = Release("test", bytes([1] * 48), bytes([2] * 48), bytes([3] * 48), bytes([4] * 32))
+Rows: TypeAlias = dict[str, list[tuple[int, ...]]]
 NAMES = ("a", "b", "c")
 COLUMNS = tuple(
     Column(name, "int64", False, frozenset({use}))
@@ -30,7 +31,7 @@ ON = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("xyz")), min_siz
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[tuple[Dataset, ...], dict[str, list[tuple[int, ...]]]]:
+def tables(draw: st.DrawFn) -> tuple[tuple[Dataset, ...], Rows]:
     datasets, rows = [], {}
     for name in NAMES:
         unique, unit = draw(KEYS), draw(st.sampled_from("xyzg"))
@@ -54,10 +55,31 @@ def joins(draw: st.DrawFn) -> str:
 
 
 @given(tables(), joins(), st.sampled_from(["", " GROUP BY a.g", " GROUP BY c.g, a.g"]))
-def test_no_data_reaches_further(
-    made: tuple[tuple[Dataset, ...], dict[str, list[tuple[int, ...]]]], joined: str, groups: str
-) -> None:
-    datasets, rows = made
+def test_no_data_reaches_further(made: tuple[tuple[Dataset, ...], Rows], joined: str, groups: str) -> None:
+    require_within_bounds(*made, joined, groups)
+
+
+def test_a_left_join_that_finds_nothing_bounds_nothing() -> None:
+    """Row of a, unmatched in c, meets both rows of b although c would tell them apart."""
+    keys = {"a": ("x",), "b": ("z",), "c": ("y",)}
+    datasets = tuple(Dataset(name, "owner", COLUMNS, "g", 2, keys[name], 2, 10**6) for name in NAMES)
+    rows: Rows = {"a": [(0, 0, 0, 0)], "b": [(0, 0, 0, 0), (0, 0, 1, 0)], "c": []}
+    joined = "FROM a JOIN b ON a.x = b.x LEFT JOIN c ON a.y = c.y AND b.z = c.z"
+    require_within_bounds(datasets, rows, joined, "")
+
+
+def test_a_left_join_keeps_rows_that_find_nothing() -> None:
+    """One row of b cannot bound how many rows there are: those of a stay, matched or not."""
+    sizes, keys = {"a": 2, "b": 1, "c": 1}, {"a": ("x",), "b": ("x",), "c": ("x",)}
+    datasets = tuple(
+        Dataset(name, "owner", COLUMNS, "g", 2, keys[name], sizes[name], 10**6) for name in NAMES
+    )
+    rows: Rows = {"a": [(0, 0, 0, 0), (1, 0, 0, 0)], "b": [], "c": []}
+    joined = "FROM a LEFT JOIN b ON a.x = b.x LEFT JOIN c ON a.x = c.x"
+    require_within_bounds(datasets, rows, joined, "")
+
+
+def require_within_bounds(datasets: tuple[Dataset, ...], rows: Rows, joined: str, groups: str) -> None:
     query = Query("q", f"SELECT COUNT(*) AS n {joined}{groups}", (), ("owner",), ("owner",), 1, True)
     agreement = Agreement(
         *("small", "Small", "Test", 0, 1, (OWNER,), (), datasets, (query,), (RELEASE,), Limits(64, 1, 1))
