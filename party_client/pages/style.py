@@ -135,7 +135,8 @@ footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid var(--line);
   h1, h2, h3 { break-after: avoid; }
   figure, tr, li, .facts div { break-inside: avoid; }
   table { font-size: 8.5pt; }
-  code, tbody th code { white-space: normal; overflow-wrap: anywhere; }
+  tbody th code { white-space: normal; overflow-wrap: anywhere; }
+  .matrix { break-inside: avoid; }
   .scroll { overflow: visible; }
   .wide, .middle { min-width: 0; }
   .query { break-before: page; }
