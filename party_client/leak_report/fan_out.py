@@ -1,10 +1,9 @@
 """How far one row and one unit of an owner can reach in a query: upper bounds, whatever the data is.
 
-Worked out from the compiled plan and what the agreement says of the datasets: `unique`,
-`max_rows` and `max_rows_per_unit`. A
-query's conditions are left out of it, so a real run can only reach less far.
+Worked out from the compiled plan and what the agreement says of the datasets: `unique`, `max_rows` and
+`max_rows_per_unit`. A query's conditions are left out of it, so a real run can only reach less far.
 
-A join is walked from the dataset that is asked about. The next source is one whose unique key the sources
+A join is walked from the source that is asked about. The next source is one whose unique key the sources
 walked so far determine, which adds nothing; only when there is none, one that multiplies by all its rows.
 """
 
@@ -18,6 +17,8 @@ from protos.formats.schema import Dataset
 from protos.plan import Plan
 from protos.plan.expressions import Case, ColumnRef, Constant, Expression, columns_of
 from protos.plan.sources import Source
+
+_Sources = tuple[Source, ...]
 
 
 @dataclass(frozen=True)
@@ -38,33 +39,35 @@ class FanOut:
 
 def fan_outs(plan: Plan) -> dict[str, FanOut]:
     """The bounds of every dataset of `plan`, by its id."""
-    in_all = min(_all_rows(plan.sources, start) for start in plan.sources if not _may_be_missing(start))
+    in_all = _all_rows(plan.sources)
     return {source.dataset.id: _fan_out(plan, source, in_all) for source in plan.sources}
 
 
 def _fan_out(plan: Plan, source: Source, in_all: int) -> FanOut:
     dataset = source.dataset
     per_row, because = _walk(plan.sources, source)
-    is_unique = bool(dataset.unique) and set(dataset.unique) <= {dataset.privacy_unit}
-    per_unit = 1 if is_unique else dataset.max_rows
-    reaches = min(per_unit * per_row, in_all)
-    bound = dataset.rules.max_rows_per_unit
-    if bound is not None:
-        per_row, reaches = min(per_row, bound), min(reaches, bound)
-    own = f"{dataset.id} is unique by {dataset.privacy_unit}: one unit has one row"
-    many = f"one {dataset.privacy_unit} may have all of the {dataset.max_rows:,} rows of {dataset.id}"
+    per_unit, why = _rows_of_one_unit(dataset)
+    bounds = [in_all]
+    if (bound := dataset.rules.max_rows_per_unit) is not None:
+        bounds.append(bound)
+        because.append(
+            f"{dataset.owner} lets {bound:,} rows of one {dataset.privacy_unit} enter, counted after joins"
+        )
+    reaches = min([per_unit * per_row, *bounds])
     return FanOut(
-        row_reaches_rows=min(per_row, in_all),
+        row_reaches_rows=min([per_row, *bounds]),
         unit_has_rows=per_unit,
         unit_reaches_rows=reaches,
         unit_reaches_groups=_groups(plan, dataset, per_unit, reaches),
-        because=(own if is_unique else many, *because, *_bounded(dataset)),
+        because=(why, *because),
     )
 
 
-def _bounded(dataset: Dataset) -> Iterator[str]:
-    if (bound := dataset.rules.max_rows_per_unit) is not None:
-        yield f"{dataset.owner} lets {bound:,} rows of one {dataset.privacy_unit} enter, counted after joins"
+def _rows_of_one_unit(dataset: Dataset) -> tuple[int, str]:
+    unit = dataset.privacy_unit
+    if dataset.unique and set(dataset.unique) <= {unit}:
+        return 1, f"{dataset.id} is unique by {unit}: one unit has one row"
+    return dataset.max_rows, f"one {unit} may have all of the {dataset.max_rows:,} rows of {dataset.id}"
 
 
 def _groups(plan: Plan, dataset: Dataset, per_unit: int, reaches: int) -> int:
@@ -72,8 +75,9 @@ def _groups(plan: Plan, dataset: Dataset, per_unit: int, reaches: int) -> int:
         return reaches
     if not plan.groups:
         return 1
-    by = {column.dataset for group in plan.groups for column in columns_of(group)}
-    bounds = [reaches, *([per_unit] if by <= {dataset.id} else [])]
+    bounds = [reaches]
+    if {column.dataset for group in plan.groups for column in columns_of(group)} <= {dataset.id}:
+        bounds.append(per_unit)
     values = [_values(group) for group in plan.groups]
     if None not in values:
         bounds.append(prod(number for number in values if number is not None))
@@ -92,38 +96,38 @@ def _values(expression: Expression) -> int | None:
     return None
 
 
-def _all_rows(sources: tuple[Source, ...], start: Source) -> int:
-    """At most so many rows have the joined sources, every one of them with a row of `start`."""
-    return start.dataset.max_rows * _walk(sources, start)[0]
+def _all_rows(sources: _Sources) -> int:
+    """At most so many rows have the joined sources: each has a row of every source that no LEFT JOIN adds."""
+    return min(
+        source.dataset.max_rows * _walk(sources, source)[0]
+        for source in sources
+        if not _may_be_missing(source)
+    )
 
 
-def _walk(sources: tuple[Source, ...], start: Source) -> tuple[int, list[str]]:
+def _walk(sources: _Sources, start: Source) -> tuple[int, list[str]]:
     """(How many joined rows one row of `start` can be in, why)."""
     reached, rows, because = [start], 1, []
-    bounds = []
+    bounds: list[int] = []
     while waiting := [source for source in sources if source not in reached]:
         single = next((item for item in waiting if _is_determined(sources, start, reached, item)), None)
-        if single is not None:
-            bounds += _bound_by_unit(sources, start, reached, single) if rows == 1 else []
-            reached.append(single)
-            key = ", ".join(single.dataset.unique)
-            because.append(f"{single.dataset.id} is unique by {key}: at most one of its rows matches")
-            continue
         # One that is joined to what has been walked comes before one that is reached by way of another.
         linked = [item for item in waiting if any(_links(sources, start, reached, item))] or waiting
-        several = min(linked, key=lambda item: item.dataset.max_rows)
-        bounds += _bound_by_unit(sources, start, reached, several) if rows == 1 else []
-        reached.append(several)
-        rows *= several.dataset.max_rows
-        because.append(
-            f"any of the {several.dataset.max_rows:,} rows of {several.dataset.id} can match the same row"
-        )
+        source = single or min(linked, key=lambda item: item.dataset.max_rows)
+        dataset = source.dataset
+        if rows == 1:
+            bounds += _bound_by_unit(sources, start, reached, source)
+        reached.append(source)
+        if single is not None:
+            key = ", ".join(dataset.unique)
+            because.append(f"{dataset.id} is unique by {key}: at most one of its rows matches")
+        else:
+            rows *= dataset.max_rows
+            because.append(f"any of the {dataset.max_rows:,} rows of {dataset.id} can match the same row")
     return min([rows, *bounds]), because
 
 
-def _bound_by_unit(
-    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
-) -> list[int]:
+def _bound_by_unit(sources: _Sources, start: Source, reached: Iterable[Source], source: Source) -> list[int]:
     """What an owner's bound says of one row, if all that matches it is about one unit of `source`."""
     bound = source.dataset.rules.max_rows_per_unit
     linked = {column.column for column in _links(sources, start, reached, source)}
@@ -132,15 +136,13 @@ def _bound_by_unit(
     return [bound]
 
 
-def _is_determined(
-    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
-) -> bool:
+def _is_determined(sources: _Sources, start: Source, reached: Iterable[Source], source: Source) -> bool:
     key = set(source.dataset.unique)
     return bool(key) and key <= {column.column for column in _links(sources, start, reached, source)}
 
 
 def _links(
-    sources: tuple[Source, ...], start: Source, reached: Iterable[Source], source: Source
+    sources: _Sources, start: Source, reached: Iterable[Source], source: Source
 ) -> Iterator[ColumnRef]:
     """The columns of `source` that equal one of the sources `reached` wherever it is not missing.
 

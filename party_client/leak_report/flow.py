@@ -64,7 +64,7 @@ class Flow:
 def flow(agreement: Agreement, query: Query, plan: Plan) -> Flow:
     """The flow of a `query` of `agreement`, which was compiled to `plan`."""
     shown = [*_joins(plan), *_filter(plan), *_hidden_groups(plan), *map(_output, plan.outputs)]
-    steps = [*_opt_outs(plan), *_others(plan, shown), *shown]
+    steps = [*_opt_outs(agreement, plan), *_others(plan, shown), *shown]
     return Flow(
         datasets=tuple(_datasets(agreement, steps)),
         steps=tuple(steps),
@@ -83,9 +83,9 @@ def _datasets(agreement: Agreement, steps: list[FlowStep]) -> Iterator[FlowDatas
         yield FlowDataset(dataset.owner, dataset.id, dataset.privacy_unit, names, others)
 
 
-def _opt_outs(plan: Plan) -> Iterator[FlowStep]:
+def _opt_outs(agreement: Agreement, plan: Plan) -> Iterator[FlowStep]:
     """An owner's rule and no part of the query, but it decides which rows count as well."""
-    for dataset in (source.dataset for source in plan.sources):
+    for dataset in (agreement.dataset(threshold.dataset) for threshold in plan.thresholds):
         if (rule := dataset.rules.opt_out) is not None:
             columns = (FlowColumn(dataset.id, dataset.privacy_unit), FlowColumn(rule.dataset, rule.column))
             yield FlowStep("opt_out", f"{rule.dataset}.{rule.column}", columns)

@@ -63,8 +63,8 @@ def dataset_grants(agreement: Agreement, plans: Iterable[Plan]) -> tuple[Dataset
     for plan in plans:
         for usage in plan.usages:
             queries.setdefault((usage.dataset, usage.column, usage.use), {})[plan.query] = None
-        for source in plan.sources:
-            if (rule := source.dataset.rules.opt_out) is not None:
+        for threshold in plan.thresholds:
+            if (rule := agreement.dataset(threshold.dataset).rules.opt_out) is not None:
                 queries.setdefault((rule.dataset, rule.column, "opt_out"), {})[plan.query] = None
     return tuple(
         DatasetGrants(dataset.owner, dataset.id, rule_sentences(dataset), tuple(_columns(dataset, queries)))
