@@ -37,6 +37,7 @@ def _plan(name: str) -> Target:
         "tests/unit/protos_plan",
         f"{_ENCLAVE}_disclosure.py",
         f"{_ENCLAVE}_disclosure_rules.py",
+        f"{_ENCLAVE}_disclosure_derived_rules.py",
         f"{_ADVERSARIAL}_disclosure.py",
         f"{_ADVERSARIAL}_derived_tables.py",
     )
