@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from party_client.agreements.derived_tables import derived_sentences
 from party_client.agreements.inference import agreement_warnings, query_inferences
 from party_client.agreements.plain_language import (
     DOINGS,
@@ -72,6 +73,8 @@ class QueryCheck:
     analysis: str = ""
     """`aggregation` or `list`."""
     uses: tuple[ColumnUse, ...] = ()
+    derived: tuple[str, ...] = ()
+    """What it computes on the way, in derived tables."""
     leaves: tuple[str, ...] = ()
     thresholds: tuple[UnitsCounted, ...] = ()
     inferences: tuple[str, ...] = ()
@@ -160,6 +163,7 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
         head,
         analysis=plan.analysis,
         uses=tuple(_uses(plan)),
+        derived=tuple(derived_sentences(plan)),
         leaves=tuple(output_sentence(output) for output in plan.outputs),
         thresholds=tuple(_thresholds(plan)),
         inferences=query_inferences(agreement, query, plan),

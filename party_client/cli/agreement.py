@@ -29,6 +29,7 @@ from party_client.agreements.errors import AgreementError
 from party_client.agreements.releases import MEANINGS
 from party_client.agreements.signing import require_party
 from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
+from party_client.cli.agreement_grants import grants
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
 from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.leak_report_text import report_facts
@@ -49,7 +50,7 @@ def group() -> None:
     """Write, understand, compare and sign an agreement."""
 
 
-for command in (submit, approve, fetch, list_agreements):
+for command in (grants, submit, approve, fetch, list_agreements):
     group.add_command(command)
 
 

@@ -84,6 +84,9 @@ def _render_query_check(query: QueryCheck, report: QueryReport | None, out: Cons
         if query.hint:
             _line(f"  {query.hint}", out)
         return
+    if query.derived:
+        _subheading("What it computes on the way, none of which leaves", out)
+        _bullets(query.derived, out)
     _subheading("What leaves, row by row", out)
     _bullets(query.leaves, out)
     if query.analysis == "list":

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from party_client.agreements.derived_tables import inner_conditions
 from party_client.agreements.plain_language import DOINGS, expression_text, output_sentence
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
+from protos.formats.schema import AGGREGATE_USES
 from protos.plan import Output, Plan
 from protos.plan.expressions import Aggregate, Expression, columns_of
+from protos.plan.relations import sources_in
 
 
 @dataclass(frozen=True, order=True)
@@ -92,13 +95,19 @@ def _opt_outs(agreement: Agreement, plan: Plan) -> Iterator[FlowStep]:
 
 
 def _joins(plan: Plan) -> Iterator[FlowStep]:
-    equalities = [pair for source in plan.sources if source.join for pair in source.join.equalities]
+    equalities = [
+        pair for source in sources_in(plan.sources) if source.join for pair in source.join.equalities
+    ]
     for earlier, new in equalities:
         text = f"{expression_text(earlier)} = {expression_text(new)}"
         yield FlowStep("join", text, _columns(earlier, new))
 
 
 def _filter(plan: Plan) -> Iterator[FlowStep]:
+    for alias, selection in inner_conditions(plan):
+        if selection.where is not None:
+            text = f"{alias}: {expression_text(selection.where)}"
+            yield FlowStep("filter", text, _columns(selection.where))
     if plan.where is not None:
         yield FlowStep("filter", expression_text(plan.where), _columns(plan.where))
 
@@ -134,8 +143,9 @@ def _others(plan: Plan, steps: list[FlowStep]) -> Iterator[FlowStep]:
     found: dict[str, dict[FlowColumn, None]] = {}
     for usage in plan.usages:
         column = FlowColumn(usage.dataset, usage.column)
-        kind = _KINDS.get(usage.use, "aggregate")
-        if (column, kind) not in shown and (column, "aggregate") not in shown:
+        kind = "aggregate" if usage.use in AGGREGATE_USES else _KINDS.get(usage.use, usage.use)
+        in_case = usage.use == "filter" and (column, "aggregate") in shown
+        if (column, kind) not in shown and not in_case:
             found.setdefault(usage.use, {})[column] = None
     for use, columns in found.items():
         names = ", ".join(f"{column.dataset}.{column.column}" for column in columns)

@@ -32,6 +32,7 @@ def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
                 ]
             ),
             _part(name, "flow", "Whose columns flow where", _flow(query, owners)),
+            *_on_the_way(name, found.derived),
             _part(
                 name, "leaves", "What leaves, row by row", bullets([_output(text) for text in found.leaves])
             ),
@@ -48,6 +49,11 @@ def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
 
 def _part(query: str, part: str, heading: str, *content: Child) -> Markup:
     return section(f"query-{query}-{part}", heading, *content, level=3)
+
+
+def _on_the_way(query: str, derived: tuple[str, ...]) -> list[Markup]:
+    heading = "What it computes on the way, none of which leaves"
+    return [_part(query, "derived", heading, bullets(derived))] if derived else []
 
 
 def _flow(query: QueryReport, owners: Mapping[str, int]) -> Markup:

@@ -14,6 +14,7 @@ from protos.formats.agreement import Agreement
 from protos.formats.query import Parameter
 from protos.plan import Plan
 from protos.plan.expressions import Aggregate, Apply, Constant, Expression, ParameterRef, columns_of, walk
+from protos.plan.relations import Window, selections_in, sources_in
 
 ColumnName: TypeAlias = tuple[str, str]
 """(Dataset, column)."""
@@ -45,7 +46,7 @@ def joined_columns(agreement: Agreement, plans: Iterable[Plan]) -> list[frozense
 
 def _joined(plans: Iterable[Plan]) -> Iterator[set[ColumnName]]:
     for plan in plans:
-        for source in plan.sources:
+        for source in sources_in(plan.sources):
             for pair in source.join.equalities if source.join else ():
                 yield {(item.dataset, item.column) for side in pair for item in columns_of(side)}
 
@@ -67,6 +68,13 @@ def _expressions(plan: Plan) -> Iterator[Expression]:
     if plan.where is not None:
         yield plan.where
     yield from plan.groups
+    for _, selection in selections_in(plan.sources):
+        yield from (selection.groups if selection.where is None else (selection.where, *selection.groups))
+        for item in selection.items:
+            if isinstance(item.expression, Aggregate | Window):
+                yield from () if item.expression.argument is None else (item.expression.argument,)
+            else:
+                yield item.expression
     for output in plan.outputs:
         if not isinstance(output.expression, Aggregate):
             yield output.expression

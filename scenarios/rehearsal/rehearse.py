@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from party_client.results import Result
 from party_client.runs import RunRefusedError
 from protos.formats import hpke, limits
 from protos.formats.agreement import Agreement
+from protos.formats.exact_text import exact_value, places_of
 from protos.formats.participants import Release
 from protos.formats.query import Parameter, ParameterValue, Query
 from protos.formats.result import SealedResult
@@ -189,9 +191,15 @@ def _run(agreement: Agreement, clients: Mapping[str, Client], job_id: str, query
 
 def _middle(parameter: Parameter) -> ParameterValue:
     """What the rehearsal chooses: the middle of a range, the first of some choices."""
-    if parameter.low is not None and parameter.high is not None:
-        return (parameter.low + parameter.high) // 2
-    return parameter.choices[0]
+    low, steps = parameter.low, (parameter.size - 1) // 2
+    if low is None:
+        return parameter.choices[0]
+    if isinstance(low, int):
+        return low + steps
+    exact = exact_value(low, what=f"parameter {parameter.name}")
+    if isinstance(exact, Decimal):
+        return str(exact + Decimal(steps).scaleb(-places_of(exact)))
+    return (exact + timedelta(days=steps)).isoformat()
 
 
 def _examples(result: Result) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -173,10 +173,13 @@ def _number(column: Column, hint: Hint) -> int | None:
     if column.kind in ("date", "timestamp"):
         return _moment(column, hint)
     if isinstance(hint, str):
-        return None
+        try:
+            hint = Decimal(hint)  # of a parameter whose bounds are decimals
+        except InvalidOperation:
+            return None
     scale = 10 ** column.decimal[1] if column.decimal else _HUNDREDTHS if column.kind == "float64" else 1
-    number = int(Decimal(hint) * scale)
-    return number if abs(number) < _UNSCALED_MOST else None
+    exact = Decimal(hint)
+    return int(exact * scale) if exact.is_finite() and abs(exact * scale) < _UNSCALED_MOST else None
 
 
 def _moment(column: Column, hint: Hint) -> int | None:

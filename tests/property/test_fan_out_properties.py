@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +135,37 @@ def test_bounds_are_reached_by_some_data() -> None:
     )
     for bound in fan_outs(compile_query(agreement, query)).values():
         assert (bound.row_reaches_rows, bound.unit_reaches_rows) == (9, math.prod([3, 3, 3]))
+
+
+@pytest.mark.parametrize(
+    ("derived", "reach"),
+    [
+        # One row of s for each unit of b, which any of the 4 rows of a can match.
+        ("SELECT b.x AS x, COUNT(*) AS n FROM b GROUP BY b.x", {"a": (1, 4, 4), "b": (4, 5, 4)}),
+        # Rows of b as they are: one of a meets all 5, and all of them can be one unit's.
+        ("SELECT b.x AS x, b.y AS y FROM b", {"a": (5, 4, 20), "b": (4, 5, 20)}),
+        # A row of b is in what the window makes of every row of its unit.
+        (
+            "SELECT b.x AS x, COUNT(*) OVER (PARTITION BY b.x) AS n FROM b",
+            {"a": (5, 4, 20), "b": (20, 5, 20)},
+        ),
+    ],
+    ids=["grouped", "as-they-are", "windowed"],
+)
+def test_rows_of_derived_tables_are_bounded(derived: str, reach: dict[str, tuple[int, int, int]]) -> None:
+    uses = frozenset({"join", "group", "count_distinct"})
+    columns = tuple(Column(name, "int64", False, uses) for name in "xyg")
+    datasets = (
+        Dataset("a", "owner", columns, "g", 2, (), 4, 10**6),
+        Dataset("b", "owner", columns, "x", 2, (), 5, 10**6),
+    )
+    text = f"SELECT COUNT(*) AS n FROM a JOIN ({derived}) AS s ON a.x = s.x"
+    query = Query("q", text, (), ("owner",), ("owner",), 1, True)
+    agreement = Agreement(
+        *("small", "Small", "Test", 0, 1, (OWNER,), (), datasets, (query,), (RELEASE,), Limits(64, 1, 1))
+    )
+    found = fan_outs(compile_query(agreement, query))
+    assert {
+        name: (bound.row_reaches_rows, bound.unit_has_rows, bound.unit_reaches_rows)
+        for name, bound in found.items()
+    } == reach
