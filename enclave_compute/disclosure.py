@@ -124,9 +124,10 @@ def _value(plan: Plan, output: Output) -> str:
     expression = output.expression
     if expression.type.kind == "hex128":
         name = f"replace(CAST({name} AS VARCHAR), '-', '')"
-    if not isinstance(expression, Aggregate) or expression.support is None:
+    if not isinstance(expression, Aggregate) or not expression.supports:
         return name
-    enough = _support_condition(plan, plan.supports.index(expression.support))
+    supports = map(plan.supports.index, expression.supports)
+    enough = " AND ".join(_support_condition(plan, support) for support in supports)
     return f"CASE WHEN {enough} THEN {name} END"
 
 

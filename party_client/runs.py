@@ -128,7 +128,7 @@ def parse_parameters(query: Query, texts: list[str]) -> dict[str, ParameterValue
 
 
 def _value(parameter: Parameter, text: str) -> ParameterValue:
-    if parameter.choices:
+    if not isinstance(parameter.low, int):
         return text
     try:
         return int(text)

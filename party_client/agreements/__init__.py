@@ -1,7 +1,8 @@
 """What a party does with an agreement before anything runs: write it, understand it, compare it, sign it.
 
 General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `table` for its mistakes);
-`checking` works out what it would let happen (with `inference` for what could still be concluded);
+`checking` works out what it would let happen (with `inference` for what could still be concluded), and
+`granting` the smallest grants that its queries need;
 `describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
 `signing` signs it and says who else has; `agreement_file` reads what others wrote. As people write it:
 
@@ -40,6 +41,8 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     min_rows = 1000                             # the enclave accepts no smaller dataset
     min_units = 100
     [datasets.columns]                          # in the order of the data; no `uses`: may not be used
+                                                # uses: avg, count, count_distinct, filter, group, join, max,
+                                                # min, order, sum; `concordat agreement grants` finds them
     flight_id = { type = "int64" }
     tailnum = { type = "text", uses = ["join"] }
     dep_delay = { type = "int64", nullable = true, uses = ["avg", "sum"], clamp = { low = -60, high = 600 } }
@@ -54,7 +57,7 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     many_to_many = false                        # optional
     [[queries.parameters]]                      # optional; a range, or choices = ["a", "b"]
     name = "min_year"
-    low = 1950
+    low = 1950                                  # or a date: 2026-01-31, or a decimal in quotes: "0.05"
     high = 2013
     [[releases]]
     file = "release.toml"                       # or name, pcr0, pcr1, pcr2, root_sha256 (hexadecimal)
@@ -65,6 +68,7 @@ from party_client.agreements.checking import Check, check
 from party_client.agreements.comparing import Change, diff
 from party_client.agreements.compile import compile_toml
 from party_client.agreements.errors import AgreementError
+from party_client.agreements.granting import Granting, granting
 from party_client.agreements.signing import approval_by, approval_status, sign
 from party_client.agreements.validity import Validity, require_not_expired, require_valid, validity
 
@@ -72,12 +76,14 @@ __all__ = [
     "AgreementError",
     "Change",
     "Check",
+    "Granting",
     "Validity",
     "approval_by",
     "approval_status",
     "check",
     "compile_toml",
     "diff",
+    "granting",
     "load_agreement",
     "load_approval",
     "require_digest_untrusted",

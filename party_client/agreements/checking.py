@@ -8,10 +8,11 @@ roots of trust the reader believes; any other is called unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from party_client.agreements.derived_tables import derived_sentences
 from party_client.agreements.inference import agreement_warnings, query_inferences
 from party_client.agreements.plain_language import (
     DOINGS,
@@ -40,6 +41,8 @@ class ColumnUse:
     """`use` in words."""
     places: tuple[str, ...]
     """Where in the query's text."""
+    rule: str
+    """The grant in words: "shop lets customers.region be used for group"."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class QueryCheck:
     analysis: str = ""
     """`aggregation` or `list`."""
     uses: tuple[ColumnUse, ...] = ()
+    derived: tuple[str, ...] = ()
+    """What it computes on the way, in derived tables."""
     leaves: tuple[str, ...] = ()
     thresholds: tuple[UnitsCounted, ...] = ()
     inferences: tuple[str, ...] = ()
@@ -103,6 +108,8 @@ class Check:
     datasets: tuple[DatasetCheck, ...]
     warnings: tuple[str, ...]
     """About the agreement as a whole."""
+    plans: Mapping[str, Plan]
+    """What every query that is not refused was compiled to, by its id."""
 
     @property
     def releases_not_aws(self) -> tuple[ReleaseCheck, ...]:
@@ -129,6 +136,7 @@ def check(agreement: Agreement, *, now: datetime, roots: TrustedRoots) -> Check:
         ),
         datasets=tuple(_datasets(agreement, plans)),
         warnings=tuple(agreement_warnings(agreement, plans, {release.kind for release in releases})),
+        plans={plan.query: plan for plan in plans},
     )
 
 
@@ -155,6 +163,7 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
         head,
         analysis=plan.analysis,
         uses=tuple(_uses(plan)),
+        derived=tuple(derived_sentences(plan)),
         leaves=tuple(output_sentence(output) for output in plan.outputs),
         thresholds=tuple(_thresholds(plan)),
         inferences=query_inferences(agreement, query, plan),
@@ -164,12 +173,15 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
 def _uses(plan: Plan) -> Iterable[ColumnUse]:
     """One entry for each owner, column and use, however often the text mentions it."""
     places: dict[tuple[str, str, str, str], list[str]] = {}
+    rules: dict[tuple[str, str, str, str], str] = {}
     for usage in plan.usages:
         key = (usage.owner, usage.dataset, usage.column, usage.use)
         places.setdefault(key, []).extend([str(usage.place)] if usage.place else [])
+        rules[key] = usage.rule
     for owner, dataset, column, use in sorted(places):
         where = tuple(dict.fromkeys(places[owner, dataset, column, use]))
-        yield ColumnUse(owner, dataset, column, use, DOINGS[use], where)
+        rule = rules[owner, dataset, column, use]
+        yield ColumnUse(owner, dataset, column, use, DOINGS[use], where, rule)
 
 
 def _thresholds(plan: Plan) -> Iterable[UnitsCounted]:

@@ -137,8 +137,8 @@ def _parameter(place: str, value: object) -> Parameter:
     with located(place, f"parameter {table.text('name')}"):
         return Parameter(
             name=table.text("name"),
-            low=table.integer("low") if "low" in table else None,
-            high=table.integer("high") if "high" in table else None,
+            low=table.bound("low") if "low" in table else None,
+            high=table.bound("high") if "high" in table else None,
             choices=table.text_set("choices"),
         )
 

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from party_client.agreements.derived_tables import inner_conditions, per_unit_tables
 from party_client.agreements.plain_language import expression_text, parameter_choices
 from party_client.agreements.releases import SIMULATED, UNKNOWN
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
-from protos.plan.expressions import Aggregate, ColumnRef, Expression, columns_of
+from protos.plan.expressions import Aggregate, ColumnRef, Expression, columns_of, references_of
+from protos.plan.relations import sources_in
 
 LOW_THRESHOLD_UNITS: Final = 5
 
@@ -47,12 +49,12 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
         )
     readers = defaultdict(list)
     for plan in plans:
-        for source in plan.sources:
-            readers[source.dataset.id].append(plan.query)
-    for dataset, queries in readers.items():
+        for dataset in plan.datasets:
+            readers[dataset.id].append(plan.query)
+    for name, queries in readers.items():
         if len(queries) > 1:
             yield (
-                f"Queries {', '.join(queries)} all read {dataset}: whoever receives several results can "
+                f"Queries {', '.join(queries)} all read {name}: whoever receives several results can "
                 "subtract one from another. Within one enclave, rows that differ from an earlier release by "
                 "fewer units than the threshold are held back; three or more are not looked at together."
             )
@@ -87,11 +89,25 @@ def _from_rows(plan: Plan) -> Iterator[str]:
     if plan.where is not None:
         columns = dict.fromkeys(f"{column.dataset}.{column.column}" for column in columns_of(plan.where))
         yield f"Everybody counted in a row meets the condition on {', '.join(columns)}."
+    yield from _from_derived(plan)
+
+
+def _from_derived(plan: Plan) -> Iterator[str]:
+    for alias, selection in inner_conditions(plan):
+        if selection.where is not None:
+            columns = dict.fromkeys(f"{item.dataset}.{item.column}" for item in columns_of(selection.where))
+            shown = ", ".join(columns) or "numbers of rows"
+            yield f"Whoever counts by way of {alias} meets its condition on {shown}."
+    for alias, unit in per_unit_tables(plan):
+        yield (
+            f"A value of {alias} is about one single {unit}: what is shown, compared or averaged of it is a "
+            "fact about each of them, over all their rows."
+        )
 
 
 def _from_list(plan: Plan) -> Iterator[str]:
     (dataset,) = {column.dataset for output in plan.outputs for column in _columns(output.expression)}
-    others = ", ".join(source.dataset.id for source in plan.sources if source.dataset.id != dataset)
+    others = ", ".join(other.id for other in plan.datasets if other.id != dataset)
     yield (
         f"Every row of the list is about one unit of {dataset}, and says that it is in {others} as well. "
         "No threshold hides a single unit in a list that leaves."
@@ -111,20 +127,20 @@ def _columns(expression: Expression | Aggregate) -> list[ColumnRef]:
 
 
 def _from_clamps_and_bounds(plan: Plan) -> Iterator[str]:
-    for source in plan.sources:
-        rules, unit = source.dataset.rules, source.dataset.privacy_unit
+    for dataset in plan.datasets:
+        rules, unit = dataset.rules, dataset.privacy_unit
         if rules.max_rows_per_unit is not None:
             yield (
-                f"Of a {source.dataset.id}.{unit} with more than {rules.max_rows_per_unit:,} rows, only the "
+                f"Of a {dataset.id}.{unit} with more than {rules.max_rows_per_unit:,} rows, only the "
                 "first ones in the order of all columns count, which are not a fair sample."
             )
         if rules.joined_with is not None:
             yield (
-                f"That {source.dataset.id} has to be joined does not hide who is in it: the owner of the "
+                f"That {dataset.id} has to be joined does not hide who is in it: the owner of the "
                 "other dataset chooses whom it asks about. Only min_units and thresholds make that costly."
             )
         if rules.opt_out is not None:
-            yield f"Two results, before and after somebody opts out of {source.dataset.id}, differ by them."
+            yield f"Two results, before and after somebody opts out of {dataset.id}, differ by them."
 
 
 def _from_aggregates(plan: Plan) -> Iterator[str]:
@@ -140,20 +156,26 @@ def _from_aggregates(plan: Plan) -> Iterator[str]:
             yield (
                 f"One extreme {text} can dominate its row: values are not bounded. "
                 "Who knows all other values of a row can compute the last one."
-                if not all(column.clamp for column in columns_of(aggregate.argument))
+                if not _is_bounded(aggregate.argument)
                 else f"Who knows all other {text} of a row can compute the last one, within its range."
             )
 
 
+def _is_bounded(argument: Expression) -> bool:
+    """Whether one value in it is within its owner's range. A sum in a derived table is of many of them."""
+    is_clamped = all(isinstance(part, ColumnRef) or part.is_clamped for part in references_of(argument))
+    return is_clamped and all(column.clamp for column in columns_of(argument))
+
+
 def _from_joins(query: Query, plan: Plan) -> Iterator[str]:
-    owners = {source.dataset.owner for source in plan.sources}
-    if any(source.join is not None and source.join.many_to_many for source in plan.sources):
+    owners = {dataset.owner for dataset in plan.datasets}
+    if any(source.join is not None and source.join.many_to_many for source in sources_in(plan.sources)):
         yield "A join matches several rows with several rows: one record can be counted many times in a row."
     counts = any(
         isinstance(output.expression, Aggregate) and output.expression.function.startswith("count")
         for output in plan.outputs
     )
-    if counts and any(source.join is not None for source in plan.sources):
+    if counts and any(source.join is not None for source in sources_in(plan.sources)):
         yield "The counts in a row say how many records of the joined datasets match each other."
     for receiver in query.receivers:
         if receiver in owners and len(owners) > 1:

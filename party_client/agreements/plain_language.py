@@ -8,7 +8,17 @@ from typing import Final
 from protos.formats.query import Parameter, Query
 from protos.plan import Output
 from protos.plan.clamps import is_clamped
-from protos.plan.expressions import Aggregate, Apply, Case, ColumnRef, Constant, Expression, ParameterRef
+from protos.plan.expressions import (
+    Aggregate,
+    Apply,
+    Case,
+    ColumnRef,
+    Constant,
+    DerivedRef,
+    Expression,
+    ParameterRef,
+    Reference,
+)
 
 DOINGS: Final = {
     "avg": "averaged",
@@ -21,9 +31,10 @@ DOINGS: Final = {
     "min": "its smallest value shown",
     "opt_out": "compared, to leave out whoever is in it",
     "output": "shown row by row",
+    "order": "put in order, among the rows of one unit",
     "sum": "added up",
 }
-_AGGREGATES: Final = {
+AGGREGATES: Final = {
     "avg": "the average of {}",
     "count": "how many rows have a value for {}",
     "count_distinct": "how many distinct values there are of {}",
@@ -41,8 +52,10 @@ def output_sentence(output: Output) -> str:
 
 def parameter_sentence(parameter: Parameter) -> str:
     """ "min_year: a whole number from 1,950 to 2,013"."""
-    if parameter.low is not None and parameter.high is not None:
-        return f"{parameter.name}: a whole number from {parameter.low} to {parameter.high}"
+    if parameter.low is not None:
+        kinds = {"int64": "a whole number", "date": "a date"}
+        kind = kinds.get(parameter.kind, f"a {parameter.kind}")
+        return f"{parameter.name}: {kind} from {parameter.low} to {parameter.high}"
     shown = ", ".join(repr(choice) for choice in parameter.choices[:_CHOICES_SHOWN])
     more = len(parameter.choices) - _CHOICES_SHOWN
     return f"{parameter.name}: one of {shown}" + (f" and {more} more" if more > 0 else "")
@@ -56,23 +69,16 @@ def window_sentences(query: Query) -> tuple[str, ...]:
 
 def parameter_choices(parameters: tuple[Parameter, ...]) -> int:
     """In how many different ways a run can choose; 1 when there is nothing to choose."""
-    return prod(
-        parameter.high - parameter.low + 1
-        if parameter.low is not None and parameter.high is not None
-        else len(parameter.choices)
-        for parameter in parameters
-    )
+    return prod(parameter.size for parameter in parameters)
 
 
 def expression_text(expression: Expression) -> str:
     """An expression with columns by their datasets' names, as close to the query's SQL as the plan is."""
     match expression:
-        case ColumnRef():
-            return f"{expression.dataset}.{expression.column}"
-        case Constant():
-            return _constant_text(expression.value)
-        case ParameterRef():
-            return f"${expression.name}"
+        case ColumnRef() | DerivedRef():
+            return _column_text(expression)
+        case Constant() | ParameterRef():
+            return _given_text(expression)
         case Apply() if is_clamped(expression):
             return f"{expression_text(expression.arguments[0])} (clamped)"
         case Apply():
@@ -86,7 +92,16 @@ def expression_text(expression: Expression) -> str:
             return " ".join(["CASE", *branches, *rest, "END"])
 
 
-def _constant_text(value: object) -> str:
+def _column_text(column: Reference) -> str:
+    if isinstance(column, ColumnRef):
+        return f"{column.dataset}.{column.column}"
+    return f"{column.source}.{column.column}{' (clamped)' if column.is_clamped else ''}"
+
+
+def _given_text(given: Constant | ParameterRef) -> str:
+    if isinstance(given, ParameterRef):
+        return f"${given.name}"
+    value = given.value
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return "NULL" if value is None else str(value).upper() if isinstance(value, bool) else str(value)
@@ -98,4 +113,4 @@ def _meaning(expression: Expression | Aggregate) -> str:
         return f"{text}, as it is" if isinstance(expression, ColumnRef) else text
     if expression.argument is None:
         return "the number of rows"
-    return _AGGREGATES[expression.function].format(expression_text(expression.argument))
+    return AGGREGATES[expression.function].format(expression_text(expression.argument))

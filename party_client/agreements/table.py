@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 from party_client.agreements.errors import AgreementTextError, UnknownKeyError
@@ -52,6 +52,20 @@ class Table:
     def integer(self, key: str, default: int = 0) -> int:
         """A whole number."""
         return self._read(key, int, default)
+
+    def bound(self, key: str) -> int | str:
+        """A whole number, a date, or a decimal in quotes; dates become text."""
+        value = self._values[key]
+        if type(value) is date:
+            return value.isoformat()
+        if type(value) is str:
+            return value
+        if type(value) is float:
+            raise AgreementTextError(
+                f"{self.place}: `{key}` is {_kind(value)}, which is not exact",
+                hint=f'write the decimal in quotes: {key} = "{value}"',
+            )
+        return self._read(key, int, 0)
 
     def flag(self, key: str, default: bool = False) -> bool:
         """True or false."""

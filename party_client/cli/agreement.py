@@ -14,7 +14,6 @@ import click
 
 from party_client import files
 from party_client.agreements import (
-    Check,
     approval_status,
     check,
     compile_toml,
@@ -30,11 +29,15 @@ from party_client.agreements.errors import AgreementError
 from party_client.agreements.releases import MEANINGS
 from party_client.agreements.signing import require_party
 from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
-from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_check
+from party_client.cli.agreement_grants import grants
+from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
 from party_client.cli.connection import roots_option, trusted_roots
+from party_client.cli.leak_report_text import report_facts
 from party_client.cli.options import identity_option
 from party_client.cli.present import console, emit, json_option, note
 from party_client.identity import Identity
+from party_client.leak_report import LeakReport, leak_report
+from party_client.pages.leak_report_page import leak_report_page
 from protos.formats.agreement import Agreement
 from protos.plan import compile_query
 
@@ -47,7 +50,7 @@ def group() -> None:
     """Write, understand, compare and sign an agreement."""
 
 
-for command in (submit, approve, fetch, list_agreements):
+for command in (grants, submit, approve, fetch, list_agreements):
     group.add_command(command)
 
 
@@ -77,22 +80,28 @@ def compile_command(*, file: Path, output: Path | None, as_json: bool) -> None:
 
 @group.command("check")
 @click.argument("file", type=FILE)
+@click.option(
+    "--html", "page", type=NEW_FILE, metavar="FILE", help="Also write the report as one page, with pictures."
+)
 @roots_option
 @json_option
-def check_command(*, file: Path, root_files: tuple[Path, ...], as_json: bool) -> None:
+def check_command(*, file: Path, page: Path | None, root_files: tuple[Path, ...], as_json: bool) -> None:
     """Explain what the agreement in FILE would let happen. Read it before you sign.
 
     For each query: whose columns are used and by which grant, what leaves and to whom, whose units the
-    thresholds count, and what could still be worked out. The exit status is 1 if the enclave would refuse a
-    query, or if the agreement has expired.
+    thresholds count, how far one person reaches, what shows beside the values, what runs add up to, and what
+    could still be worked out. The page of --html needs nothing else to be read, and prints. The exit status
+    is 1 if the enclave would refuse a query, or if the agreement has expired.
 
     \b
     Example:
-      concordat agreement check flights.agreement
+      concordat agreement check flights.agreement --html flights.html
     """
     agreement = load_agreement(file)
-    found = _check(agreement, root_files)
-    emit(as_json, _check_facts(found), lambda out: render_check(found, out))
+    found = _report(agreement, root_files)
+    if page is not None:
+        files.replace(page, leak_report_page(found).encode())
+    emit(as_json, _check_facts(found), lambda out: render_report(found, out))
     _require_signable(found)
 
 
@@ -155,11 +164,13 @@ def sign_command(
     """
     agreement = load_agreement(file)
     require_party(agreement, identity)
-    found = _check(agreement, root_files)
+    found = _report(agreement, root_files)
     _require_signable(found)
-    not_aws = [f"{one.kind}: release {one.name}: {MEANINGS[one.kind]}" for one in found.releases_not_aws]
+    not_aws = [
+        f"{one.kind}: release {one.name}: {MEANINGS[one.kind]}" for one in found.check.releases_not_aws
+    ]
     if not yes:
-        render_check(found, console(stderr=True))
+        render_report(found, console(stderr=True))
         _require_consent(agreement, identity)
     elif not as_json:
         for warning in not_aws:
@@ -201,15 +212,15 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
         raise click.exceptions.Exit(1)
 
 
-def _check(agreement: Agreement, root_files: tuple[Path, ...]) -> Check:
-    return check(agreement, now=datetime.now(UTC), roots=trusted_roots(root_files))
+def _report(agreement: Agreement, root_files: tuple[Path, ...]) -> LeakReport:
+    return leak_report(check(agreement, now=datetime.now(UTC), roots=trusted_roots(root_files)))
 
 
-def _require_signable(found: Check) -> None:
+def _require_signable(found: LeakReport) -> None:
     """Raises for what makes a signature pointless: queries that cannot run, a time that is over."""
-    for query in found.refused:
+    for query in found.check.refused:
         raise AgreementError(f"the enclave would refuse this agreement: {query.refusal}", hint=query.hint)
-    require_not_expired(found.agreement, now=found.validity.now)
+    require_not_expired(found.check.agreement, now=found.check.validity.now)
 
 
 def _require_consent(agreement: Agreement, identity: Identity) -> None:
@@ -222,7 +233,8 @@ def _require_consent(agreement: Agreement, identity: Identity) -> None:
         raise AgreementError("not signed, as you wished")
 
 
-def _check_facts(found: Check) -> dict[str, object]:
+def _check_facts(report: LeakReport) -> dict[str, object]:
+    found = report.check
     return {
         "digest": found.agreement.digest(),
         "id": found.agreement.id,
@@ -238,4 +250,5 @@ def _check_facts(found: Check) -> dict[str, object]:
         ],
         "datasets": [vars(dataset) for dataset in found.datasets],
         "warnings": found.warnings,
+        "report": report_facts(report),
     }

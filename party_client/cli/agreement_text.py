@@ -10,15 +10,17 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from party_client.agreements import Change, Check
+from party_client.agreements import Change
 from party_client.agreements.checking import QueryCheck
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.releases import AWS, MEANINGS
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
+from party_client.cli.leak_report_text import render_grants, render_observations, render_reach
 from party_client.cli.present import counted, printable, say, table
 from party_client.identity import fingerprint
+from party_client.leak_report import LeakReport, QueryReport
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Dataset
@@ -27,8 +29,9 @@ _INDENT: Final = (0, 0, 0, 4)
 _STYLES: Final = {"+": "green", "-": "red"}
 
 
-def render_check(check: Check, out: Console) -> None:
-    """Everything `checking` found, in the order in which a person decides."""
+def render_report(report: LeakReport, out: Console) -> None:
+    """Everything that was found, in the order in which a person decides."""
+    check = report.check
     agreement = check.agreement
     _heading(f"{agreement.id}: {agreement.title}", out)
     _fields(
@@ -54,18 +57,19 @@ def render_check(check: Check, out: Console) -> None:
             out,
         )
     for query in check.queries:
-        _render_query_check(query, out)
+        _render_query_check(query, report.query(query.id), out)
     _heading("What each owner sends, sealed", out)
-    for dataset in check.datasets:
+    for dataset, grants in zip(check.datasets, report.datasets, strict=True):
         _line(f"  {dataset.owner}: {dataset.id}, {len(dataset.used) + len(dataset.unused)} columns", out)
         _bullets(dataset.rules, out)
+        render_grants(grants, out)
         if dataset.unused:
             _line(f"    used by no query, and better left out: {', '.join(dataset.unused)}", out)
     _heading("To keep in mind", out)
     _bullets(check.warnings, out)
 
 
-def _render_query_check(query: QueryCheck, out: Console) -> None:
+def _render_query_check(query: QueryCheck, report: QueryReport | None, out: Console) -> None:
     _heading(f"Query {query.id}", out)
     _fields(
         [
@@ -75,11 +79,14 @@ def _render_query_check(query: QueryCheck, out: Console) -> None:
         ],
         out,
     )
-    if query.refusal is not None:
+    if report is None:
         _line(f"  REFUSED: {query.refusal}", out, style="bold red")
         if query.hint:
             _line(f"  {query.hint}", out)
         return
+    if query.derived:
+        _subheading("What it computes on the way, none of which leaves", out)
+        _bullets(query.derived, out)
     _subheading("What leaves, row by row", out)
     _bullets(query.leaves, out)
     if query.analysis == "list":
@@ -104,6 +111,8 @@ def _render_query_check(query: QueryCheck, out: Console) -> None:
         rows.append((f"{owner}:", "", "", ""))
         rows += [(f"  {use.dataset}.{use.column}", use.doing, use.use, "; ".join(use.places)) for use in uses]
     _indented(table(["", "", "grant", "in the SQL"], rows), out)
+    render_reach(report, out)
+    render_observations(report, out)
     _subheading("What could still be worked out", out)
     _bullets(query.inferences, out)
 

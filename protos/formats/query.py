@@ -6,8 +6,10 @@ Pure values that check themselves; what the SQL may contain is decided in the en
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from protos.formats import limits
@@ -23,6 +25,7 @@ from protos.formats.canonical import (
     require_text,
 )
 from protos.formats.errors import FormatError
+from protos.formats.exact_text import digits_of, exact_value, places_of
 from protos.formats.identifiers import require_slug
 
 QUERY_LABEL: Final = "concordat/query/v1"
@@ -34,11 +37,15 @@ RUNS_MAX: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Parameter:
-    """A typed hole in a query: an integer in low..high (inclusive), or one text of `choices`."""
+    """A typed hole in a query: a value in low..high (inclusive), or one text of `choices`.
+
+    The bounds are both whole numbers, both dates, or both decimals with equally many digits after the point;
+    dates and decimals are text, see `exact_text`.
+    """
 
     name: str
-    low: int | None = None
-    high: int | None = None
+    low: int | str | None = None
+    high: int | str | None = None
     choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,24 +53,61 @@ class Parameter:
         is_range = self.low is not None and self.high is not None
         if is_range == bool(self.choices) or (self.low is None) != (self.high is None):
             raise FormatError(f"parameter {self.name}: give either low and high, or choices")
-        for key, bound in (("low", self.low), ("high", self.high)):
-            if bound is not None:
-                require_int(bound, what=f"parameter {self.name}: {key}", low=INT64_LOW)
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise FormatError(f"parameter {self.name}: low {self.low} is above high {self.high}")
+        if self.low is not None and self.high is not None:
+            low, high = self._bound(self.low, "low"), self._bound(self.high, "high")
+            if _shape(low) != _shape(high):
+                raise FormatError(
+                    f"parameter {self.name}: low and high differ in type or in digits after the point"
+                )
+            if _is_less(high, low):
+                raise FormatError(f"parameter {self.name}: low {self.low} is above high {self.high}")
         require_sorted_texts(
             list(self.choices), what=f"parameter {self.name}: choices", max_items=CHOICES_MAX
         )
 
+    @property
+    def kind(self) -> str:
+        """The type of its values as of a column: int64, date, decimal(p,s) or text."""
+        if self.low is None or self.high is None:
+            return "text"
+        low, high = self._bound(self.low, "low"), self._bound(self.high, "high")
+        if isinstance(low, Decimal) and isinstance(high, Decimal):
+            return f"decimal({max(digits_of(low), digits_of(high))},{places_of(low)})"
+        return "int64" if isinstance(low, int) else "date"
+
+    @property
+    def size(self) -> int:
+        """How many different values a run can choose."""
+        if self.low is None or self.high is None:
+            return len(self.choices)
+        low, high = self._bound(self.low, "low"), self._bound(self.high, "high")
+        if isinstance(low, Decimal) and isinstance(high, Decimal):
+            return int((high - low).scaleb(places_of(low))) + 1
+        if isinstance(low, dt.date) and isinstance(high, dt.date):
+            return (high - low).days + 1
+        return int(self.high) - int(self.low) + 1
+
     def require_allowed(self, value: ParameterValue) -> ParameterValue:
         """`value` if the agreement lets a run choose it."""
-        if self.low is not None and self.high is not None:
-            return require_int(value, what=f"parameter {self.name}", low=self.low, high=self.high)
-        if value not in self.choices:
-            raise FormatError(
-                f"parameter {self.name}: got a value that is not one of its {len(self.choices)} choices"
-            )
+        if self.low is None or self.high is None:
+            if value not in self.choices:
+                raise FormatError(
+                    f"parameter {self.name}: got a value that is not one of its {len(self.choices)} choices"
+                )
+            return value
+        what = f"parameter {self.name}"
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return require_int(value, what=what, low=self.low, high=self.high)
+        low, high, chosen = (exact_value(item, what=what) for item in (self.low, self.high, value))
+        if _shape(chosen) != _shape(low) or _is_less(chosen, low) or _is_less(high, chosen):
+            raise FormatError(f"{what}: expected {self.kind}, {self.low} to {self.high}, written like these")
         return value
+
+    def _bound(self, bound: int | str, key: str) -> int | dt.date | Decimal:
+        what = f"parameter {self.name}: {key}"
+        if isinstance(bound, str):
+            return exact_value(bound, what=what)
+        return require_int(bound, what=what, low=INT64_LOW)
 
     def to_value(self) -> Value:
         """The parameter as it stands in the agreement."""
@@ -75,6 +119,17 @@ class Parameter:
         fields = require_fields(value, frozenset({"name", "low", "high", "choices"}), what="parameter")
         choices = require_list(fields["choices"], what="choices", max_items=CHOICES_MAX)
         return cls(name=fields["name"], low=fields["low"], high=fields["high"], choices=tuple(choices))
+
+
+def _shape(value: int | dt.date | Decimal) -> tuple[type, int]:
+    return type(value), places_of(value) if isinstance(value, Decimal) else 0
+
+
+def _is_less(first: int | dt.date | Decimal, second: int | dt.date | Decimal) -> bool:
+    """Of two values of one shape."""
+    if isinstance(first, dt.date) or isinstance(second, dt.date):
+        return isinstance(first, dt.date) and isinstance(second, dt.date) and first < second
+    return first < second
 
 
 @dataclass(frozen=True)

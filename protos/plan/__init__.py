@@ -7,6 +7,16 @@ needs sqlglot and `protos.formats`, no engine and no data. The grammar is in `pr
 
 from protos.plan.compiler import compile_query
 from protos.plan.errors import Place, QueryRefusedError
+from protos.plan.grants import smallest_grants
 from protos.plan.plan import Output, Plan, Threshold, Usage
 
-__all__ = ["Output", "Place", "Plan", "QueryRefusedError", "Threshold", "Usage", "compile_query"]
+__all__ = [
+    "Output",
+    "Place",
+    "Plan",
+    "QueryRefusedError",
+    "Threshold",
+    "Usage",
+    "compile_query",
+    "smallest_grants",
+]

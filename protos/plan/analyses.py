@@ -12,8 +12,9 @@ from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Dataset
 from protos.plan.errors import QueryRefusedError
+from protos.plan.expressions import columns_of
 from protos.plan.plan import Plan
-from protos.plan.sources import Source
+from protos.plan.relations import DerivedSource, datasets_in, selections_in, sources_in
 
 
 def require_rules(agreement: Agreement, query: Query, plan: Plan) -> None:
@@ -23,7 +24,7 @@ def require_rules(agreement: Agreement, query: Query, plan: Plan) -> None:
         for dataset in agreement.datasets
         if dataset.rules.opt_out is not None
     }
-    for source in plan.sources:
+    for source in datasets_in(plan.sources):
         dataset = source.dataset
         if dataset.id in lists:
             raise QueryRefusedError(
@@ -31,8 +32,9 @@ def require_rules(agreement: Agreement, query: Query, plan: Plan) -> None:
                 hint=f"read other datasets, or take `opt_out` out of {lists[dataset.id]}",
             )
         _require_analysis(dataset, query, plan)
-        _require_joined(source, plan)
+        _require_joined(dataset, plan)
         _require_receivers(dataset, query)
+        _require_flat_if_bounded(dataset, plan)
     _require_not_forbidden(plan)
 
 
@@ -53,12 +55,12 @@ def _require_analysis(dataset: Dataset, query: Query, plan: Plan) -> None:
         )
 
 
-def _require_joined(source: Source, plan: Plan) -> None:
-    dataset, wanted = source.dataset, source.dataset.rules.joined_with
+def _require_joined(dataset: Dataset, plan: Plan) -> None:
+    wanted = dataset.rules.joined_with
     if wanted is None or any(
-        {source.alias, other.alias} in _inner_joined(plan)
-        for other in plan.sources
-        if other.dataset.id in wanted
+        dataset.id in mine and others <= set(wanted)
+        for left, right in _inner_joined(plan)
+        for mine, others in ((left, right), (right, left))
     ):
         return
     names = " or ".join(wanted) or "nothing, so that no query can"
@@ -68,14 +70,30 @@ def _require_joined(source: Source, plan: Plan) -> None:
     )
 
 
-def _inner_joined(plan: Plan) -> list[set[str]]:
-    """Pairs of sources between which an inner join demands equal values."""
+def _inner_joined(plan: Plan) -> list[tuple[set[str], set[str]]]:
+    """The datasets between whose columns an inner join demands equal values, also in derived tables.
+
+    A column of a UNION ALL is of all the datasets that are pooled in it.
+    """
     return [
-        {left.source, right.source}
-        for source in plan.sources
+        ({column.dataset for column in columns_of(left)}, {column.dataset for column in columns_of(right)})
+        for source in sources_in(plan.sources)
         if source.join is not None and not source.join.is_left
         for left, right in source.join.equalities
     ]
+
+
+def _require_flat_if_bounded(dataset: Dataset, plan: Plan) -> None:
+    """Rows of a unit are bounded after all joins, which a derived table would come before."""
+    if dataset.rules.max_rows_per_unit is None:
+        return
+    derived = [source.alias for source in plan.sources if isinstance(source, DerivedSource)]
+    if derived:
+        raise QueryRefusedError(
+            f"{dataset.owner} bounds the rows of a unit in {dataset.id}, which is not done in a query with "
+            f"derived tables such as {derived[0]}",
+            hint=f"write the query without derived tables, or take `max_rows_per_unit` out of {dataset.id}",
+        )
 
 
 def _require_receivers(dataset: Dataset, query: Query) -> None:
@@ -92,13 +110,25 @@ def _require_receivers(dataset: Dataset, query: Query) -> None:
 
 
 def _require_not_forbidden(plan: Plan) -> None:
+    """Nor in a derived table, where nothing may be done with it outside."""
     forbidden = {
-        (source.dataset.id, name) for source in plan.sources for name in source.dataset.rules.forbidden
+        (source.dataset.id, name)
+        for source in datasets_in(plan.sources)
+        for name in source.dataset.rules.forbidden
     }
-    for usage in plan.usages:
-        if (usage.dataset, usage.column) in forbidden:
+    made_of = [item.column.made_of for _, inner in selections_in(plan.sources) for item in inner.items]
+    mentions = [
+        *((usage.owner, usage.dataset, usage.column, usage.place) for usage in plan.usages),
+        *(
+            (column.owner, column.dataset, column.column, column.place)
+            for part in made_of
+            for column in part.values + part.conditions
+        ),
+    ]
+    for owner, dataset, name, place in mentions:
+        if (dataset, name) in forbidden:
             raise QueryRefusedError(
-                f"{usage.owner} has forbidden {usage.dataset}.{usage.column}: no query may mention it",
-                place=usage.place,
-                hint=f"leave it out of the query; only {usage.owner} can take it out of `forbidden`",
+                f"{owner} has forbidden {dataset}.{name}: no query may mention it",
+                place=place,
+                hint=f"leave it out of the query; only {owner} can take it out of `forbidden`",
             )

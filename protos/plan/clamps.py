@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from protos.formats.rules import Clamp
-from protos.plan.expressions import Apply, Case, ColumnRef, Expression
+from protos.plan.expressions import Apply, Case, ColumnRef, DerivedRef, Expression
 from protos.plan.values import ValueType
 
 CLAMPED: Final = frozenset({"avg", "max", "min", "sum"})
@@ -19,20 +19,25 @@ CLAMPED: Final = frozenset({"avg", "max", "min", "sum"})
 
 def clamped(function: str, argument: Expression) -> Expression:
     """The `argument` of an aggregate with its values clamped; itself when no column in it has a clamp."""
-    return _values_clamped(argument) if function in CLAMPED else argument
+    return values_clamped(argument) if function in CLAMPED else argument
 
 
-def _values_clamped(expression: Expression) -> Expression:
-    """The conditions of a CASE pick rows, as WHERE does, and see the values as they are."""
+def values_clamped(expression: Expression) -> Expression:
+    """`expression` over clamped values. The conditions of a CASE pick rows and see the values as they are.
+
+    Beside a column that a derived table computes of rows, it has the same made of clamped values.
+    """
     match expression:
         case ColumnRef():
             return _clamped_column(expression)
+        case DerivedRef():
+            return replace(expression, is_clamped=expression.has_clamp)
         case Apply():
-            arguments = tuple(map(_values_clamped, expression.arguments))
+            arguments = tuple(map(values_clamped, expression.arguments))
             return replace(expression, arguments=arguments)
         case Case():
-            branches = tuple((condition, _values_clamped(value)) for condition, value in expression.branches)
-            rest = None if expression.otherwise is None else _values_clamped(expression.otherwise)
+            branches = tuple((condition, values_clamped(value)) for condition, value in expression.branches)
+            rest = None if expression.otherwise is None else values_clamped(expression.otherwise)
             return replace(expression, branches=branches, otherwise=rest)
         case _:
             return expression

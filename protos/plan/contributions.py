@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from protos.plan.expressions import Aggregate, ColumnRef, columns_of
+from protos.plan.expressions import Aggregate, Reference, references_of
 from protos.plan.plan import Plan
 from protos.plan.quoting import quoted
-from protos.plan.sources import Source
+from protos.plan.relations import Source
 
 _BOUNDED = "_bounded"
 _OPTED_OUT = "_opted_out"
@@ -41,14 +41,16 @@ def bounded_sql(plan: Plan, joined: str) -> str:
 
     The columns that the query needs keep their names: each source comes out as one struct of them.
     """
+    # Where a dataset has a bound there are no derived tables: `analyses` refuses them together.
+    tables = [source for source in plan.sources if isinstance(source, Source)]
     bounds = [
         (number, source, source.dataset.rules.max_rows_per_unit)
-        for number, source in enumerate(plan.sources)
+        for number, source in enumerate(tables)
         if source.dataset.rules.max_rows_per_unit is not None
     ]
     if not bounds:
         return joined
-    needed: dict[str, dict[str, None]] = {source.alias: {} for source in plan.sources}
+    needed: dict[str, dict[str, None]] = {source.alias: {} for source in tables}
     for column in _needed_after_join(plan):
         needed[column.source][column.column] = None
     for _, source, _ in bounds:
@@ -59,7 +61,7 @@ def bounded_sql(plan: Plan, joined: str) -> str:
         for alias, names in needed.items()
         if names
     ]
-    order = ", ".join(f"{column} ASC NULLS LAST" for column in _all_columns(plan.sources))
+    order = ", ".join(f"{column} ASC NULLS LAST" for column in _all_columns(tables))
     ranks = [
         f"row_number() OVER (PARTITION BY {_unit(source)} ORDER BY {order}) AS {quoted(_rank(number))}"
         for number, source, _ in bounds
@@ -72,15 +74,15 @@ def bounded_sql(plan: Plan, joined: str) -> str:
     return f"FROM ({inner}) AS {quoted(_BOUNDED)}\nWHERE {kept}"
 
 
-def _needed_after_join(plan: Plan) -> Iterator[ColumnRef]:
+def _needed_after_join(plan: Plan) -> Iterator[Reference]:
     for output in plan.outputs:
         expression = output.expression
         if not isinstance(expression, Aggregate):
-            yield from columns_of(expression)
+            yield from references_of(expression)
         elif expression.argument is not None:
-            yield from columns_of(expression.argument)
+            yield from references_of(expression.argument)
     for part in (*plan.groups, *plan.supports):
-        yield from columns_of(part)
+        yield from references_of(part)
     yield from plan.counted
 
 

@@ -15,7 +15,7 @@ class Place:
     column: int
 
     def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}"
+        return f"line {self.line}:{self.column}"
 
 
 class QueryRefusedError(ConcordatError):
@@ -24,7 +24,7 @@ class QueryRefusedError(ConcordatError):
     code = "query/refused"
 
     def __init__(self, message: str, *, place: Place | None = None, hint: str | None = None) -> None:
-        super().__init__(f"{place}: {message}" if place else message, hint=hint)
+        super().__init__(f"{message} ({place})" if place else message, hint=hint)
         self.place = place
 
     def in_query(self, query_id: str) -> QueryRefusedError:

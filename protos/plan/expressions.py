@@ -7,9 +7,9 @@ Two expressions are equal when they compute the same; where they stand in the te
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from protos.formats.rules import Clamp
 from protos.plan.errors import Place
@@ -33,6 +33,45 @@ class ColumnRef:
     place: Place | None = field(default=None, compare=False)
     clamp: Clamp | None = None
     """The owner's range for what one value can add to an aggregate."""
+
+
+Standing: TypeAlias = Literal["freely", "alone", "never"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a value of a derived table is made of, down to the owners' columns."""
+
+    values: tuple[ColumnRef, ...] = ()
+    """The columns whose values are in it."""
+    conditions: tuple[ColumnRef, ...] = ()
+    """The columns that decide which value it is."""
+    tallies: tuple[ColumnRef, ...] = ()
+    """The privacy units whose rows it counts or numbers: one more thing that is known about each of them."""
+
+
+@dataclass(frozen=True)
+class DerivedRef:
+    """A column of a derived table, mentioned outside of it."""
+
+    source: str
+    """The derived table's alias."""
+    column: str
+    type: ValueType
+    nullable: bool
+    made_of: Provenance = Provenance()
+    passes: tuple[ColumnRef, ...] = ()
+    """The owners' columns that it hands on as they are, one of each branch; empty for what is computed."""
+    supports: tuple[str, ...] = ()
+    """Hidden columns, each true for rows whose value is somebody's; none when every row's is. Only a column
+    that was made with CASE has several."""
+    standing: Standing = "freely"
+    """How it may stand in the argument of an aggregate."""
+    has_clamp: bool = False
+    """Whether a hidden column has the same value made of clamped columns, see `clamps`."""
+    is_clamped: bool = False
+    """Whether that hidden column is meant."""
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -76,7 +115,8 @@ class Case:
     place: Place | None = field(default=None, compare=False)
 
 
-Expression: TypeAlias = ColumnRef | Constant | ParameterRef | Apply | Case
+Reference: TypeAlias = ColumnRef | DerivedRef
+Expression: TypeAlias = Reference | Constant | ParameterRef | Apply | Case
 
 
 @dataclass(frozen=True)
@@ -87,8 +127,8 @@ class Aggregate:
     """`count_rows` for COUNT(*), or one of `schema.AGGREGATE_USES`."""
     argument: Expression | None
     type: ValueType = INT64
-    support: Expression | None = None
-    """True for the rows whose values take part; None when all rows of the group do."""
+    supports: tuple[Expression, ...] = ()
+    """Each true for rows whose values take part: one for every branch of a CASE; none when all rows do."""
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
@@ -108,11 +148,61 @@ def walk(expression: Expression) -> Iterator[Expression]:
         yield from walk(child)
 
 
+def references_of(expression: Expression) -> list[Reference]:
+    """Every mention of a column of the sources at hand, in the order of the text."""
+    return [part for part in walk(expression) if isinstance(part, ColumnRef | DerivedRef)]
+
+
 def columns_of(expression: Expression) -> list[ColumnRef]:
-    """Every mention of a column, in the order of the text."""
-    return [part for part in walk(expression) if isinstance(part, ColumnRef)]
+    """Every owner's column that is mentioned, also by way of derived tables, where it is mentioned here."""
+    return [
+        column
+        for reference in references_of(expression)
+        for column in ([reference] if isinstance(reference, ColumnRef) else _behind(reference))
+    ]
+
+
+def provenance_of(expression: Expression) -> Provenance:
+    """What the value of `expression` is made of. Columns in the conditions of a CASE only decide on it."""
+    found = Provenance()
+    if isinstance(expression, ColumnRef):
+        return Provenance(values=(expression,))
+    if isinstance(expression, DerivedRef):
+        return _placed(expression)
+    if isinstance(expression, Case):
+        for condition, value in expression.branches:
+            found = merged(found, provenance_of(value))
+            found = merged(found, Provenance(conditions=tuple(columns_of(condition))))
+        rest = expression.otherwise
+        return found if rest is None else merged(found, provenance_of(rest))
+    for part in children(expression):
+        found = merged(found, provenance_of(part))
+    return found
+
+
+def merged(first: Provenance, second: Provenance) -> Provenance:
+    """What two values together are made of."""
+    return Provenance(
+        tuple(dict.fromkeys(first.values + second.values)),
+        tuple(dict.fromkeys(first.conditions + second.conditions)),
+        tuple(dict.fromkeys(first.tallies + second.tallies)),
+    )
 
 
 def is_fallible(expression: Expression) -> bool:
     """Whether evaluating it can raise an error for some values."""
     return any(isinstance(part, Apply) and part.fallible for part in walk(expression))
+
+
+def _placed(reference: DerivedRef) -> Provenance:
+    made_of = reference.made_of
+    values, conditions, tallies = (
+        tuple(replace(column, place=reference.place) for column in columns)
+        for columns in (made_of.values, made_of.conditions, made_of.tallies)
+    )
+    return Provenance(values, conditions, tallies)
+
+
+def _behind(reference: DerivedRef) -> tuple[ColumnRef, ...]:
+    placed = _placed(reference)
+    return placed.values + placed.conditions

@@ -18,8 +18,8 @@ from protos.plan.aggregates import is_aggregate, released_type
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import ColumnRef
 from protos.plan.plan import Output
+from protos.plan.relations import AnySource, Source
 from protos.plan.scalars import ScalarReader
-from protos.plan.sources import Source
 from protos.plan.syntax import place_of, require_only
 
 _HINT: Final = "a list is SELECT DISTINCT of one dataset's columns, inner-joined with another dataset"
@@ -31,11 +31,13 @@ def is_list(select: exp.Select) -> bool:
 
 
 def read_list(
-    select: exp.Select, reader: ScalarReader, named: Mapping[str, exp.Expr], sources: tuple[Source, ...]
+    select: exp.Select, reader: ScalarReader, named: Mapping[str, exp.Expr], sources: tuple[AnySource, ...]
 ) -> tuple[Output, ...]:
     """The columns of the list. Raises `QueryRefusedError` for what is not one."""
     distinct, place = select.args["distinct"], place_of(select, reader.sql)
     require_only(distinct, sql=reader.sql)
+    if not all(isinstance(source, Source) for source in sources):
+        raise QueryRefusedError("a list of derived tables is not allowed", place=place, hint=_HINT)
     joins = [source.join for source in sources if source.join is not None]
     if not joins:
         raise QueryRefusedError("DISTINCT is not allowed without a join", place=place, hint=_HINT)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from protos.formats.query import Parameter
+from protos.formats.schema import Dataset
 from protos.plan.errors import Place
-from protos.plan.expressions import Aggregate, ColumnRef, Expression
-from protos.plan.sources import Source
+from protos.plan.expressions import Aggregate, ColumnRef, Expression, Reference
+from protos.plan.relations import AnySource
 from protos.plan.values import ValueType
 
 
@@ -39,8 +40,9 @@ class Threshold:
     owner: str
     dataset: str
     unit: ColumnRef
-    counted: ColumnRef
-    """The column that is counted for it: `unit`, or one that an inner join makes equal to it in every row."""
+    counted: Reference
+    """What is counted for it: `unit`, a column that an inner join makes equal to it in every row, or the
+    column in which a derived table keeps it."""
     own_units: int
     """What the owner asks for in the agreement."""
     required_units: int
@@ -70,14 +72,14 @@ class Plan:
 
     query: str
     """The query's id in the agreement."""
-    sources: tuple[Source, ...]
+    sources: tuple[AnySource, ...]
     where: Expression | None
     groups: tuple[Expression, ...]
     """Empty: one row over everything."""
     outputs: tuple[Output, ...]
     parameters: tuple[Parameter, ...]
     thresholds: tuple[Threshold, ...]
-    """One per source, in the order of the sources."""
+    """One per dataset, in the order of the sources."""
     usages: tuple[Usage, ...]
 
     @property
@@ -86,16 +88,22 @@ class Plan:
         return "list" if any(output.kind == "listed" for output in self.outputs) else "aggregation"
 
     @property
-    def counted(self) -> tuple[ColumnRef, ...]:
+    def counted(self) -> tuple[Reference, ...]:
         """The distinct columns to count for the thresholds."""
         return tuple(dict.fromkeys(threshold.counted for threshold in self.thresholds))
 
     @property
     def supports(self) -> tuple[Expression, ...]:
-        """The distinct conditions under which rows take part in some aggregate; see `Aggregate.support`."""
+        """The distinct conditions under which rows take part in some aggregate; see `Aggregate.supports`."""
         found = {
-            output.expression.support: None
+            support: None
             for output in self.outputs
-            if isinstance(output.expression, Aggregate) and output.expression.support is not None
+            if isinstance(output.expression, Aggregate)
+            for support in output.expression.supports
         }
         return tuple(found)
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Every dataset that is read, in the order of `thresholds`."""
+        return tuple(dataset for source in self.sources for dataset in source.datasets)

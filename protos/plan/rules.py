@@ -7,12 +7,22 @@ a list query, which is meant to say so, may output it, if its owner granted `out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import TypeAlias
 
+from protos.formats.schema import AGGREGATE_USES
 from protos.plan.errors import QueryRefusedError
-from protos.plan.expressions import Aggregate, Case, ColumnRef, Expression, columns_of
+from protos.plan.expressions import (
+    Aggregate,
+    ColumnRef,
+    DerivedRef,
+    Expression,
+    columns_of,
+    provenance_of,
+)
 from protos.plan.plan import Output, Threshold, Usage
-from protos.plan.sources import Source, first_equal, unit_of
+from protos.plan.relations import AnySource, Derived, DerivedSource, Pool, Source, Window
+from protos.plan.units import name_of, units_in
 
 _DOINGS = {
     "avg": "averaged",
@@ -24,97 +34,148 @@ _DOINGS = {
     "max": "output as a maximum",
     "min": "output as a minimum",
     "opt_out": "an opt-out list",
+    "order": "put in order",
     "output": "output row by row",
     "sum": "summed",
 }
-_SAFE_FOR_JOINED = frozenset({"count_distinct", "filter", "join", "output"})
+_SAFE_FOR_JOINED = frozenset({"count_distinct", "filter", "join", "order", "output"})
 """`output` is of list queries, which say who is in both: only where the column's owner granted just that."""
 
 
-def allow_usages(
-    sources: Iterable[Source],
+Mention: TypeAlias = tuple[ColumnRef, str]
+"""A column where it stands, and what is done with it there: of `schema.USES`."""
+
+
+def allowed_mentions(
+    sources: tuple[AnySource, ...],
     where: Expression | None,
     groups: Iterable[Expression],
     outputs: Iterable[Output],
-) -> tuple[Usage, ...]:
-    """Every use of every column, all allowed. Raises `QueryRefusedError` for the first that is not."""
-    mentions = list(_mentions(sources, where, groups, outputs))
+) -> tuple[Mention, ...]:
+    """Every mention of an owner's column. Raises `QueryRefusedError` for what no grant could allow."""
+    mentions = tuple(_mentions(sources, where, groups, outputs))
     joined = {_name(column) for column, use in mentions if use == "join"}
-    usages: dict[Usage, None] = {}
     for column, use in mentions:
-        _require_use(column, use)
         if _name(column) in joined and use not in _SAFE_FOR_JOINED:
             raise QueryRefusedError(
                 f"{column.dataset}.{column.column} is joined on here, so it cannot be {_DOINGS[use]}",
                 place=column.place,
                 hint="a join column shows who is in both datasets; COUNT(DISTINCT …) of it does not",
             )
-        usages[Usage(column.owner, column.dataset, column.column, use, column.place)] = None
-    return tuple(usages)
+    return mentions
 
 
-def thresholds_of(sources: tuple[Source, ...]) -> tuple[Threshold, ...]:
+def require_granted(mentions: Iterable[Mention]) -> None:
+    """Every mention has the use that it needs. Raises `QueryRefusedError` for the first that has not."""
+    for column, use in mentions:
+        _require_use(column, use)
+
+
+def usages_in(mentions: Iterable[Mention]) -> tuple[Usage, ...]:
+    """The mentions as they are told to people, none twice."""
+    usages = (
+        Usage(column.owner, column.dataset, column.column, use, column.place) for column, use in mentions
+    )
+    return tuple(dict.fromkeys(usages))
+
+
+def thresholds_of(sources: tuple[AnySource, ...]) -> tuple[Threshold, ...]:
     """What is counted behind every row. The strictest owner's number holds for everybody's units."""
-    required = max(source.dataset.threshold for source in sources)
+    units = units_in(sources)
+    required = max(unit.dataset.threshold for unit in units)
     return tuple(
         Threshold(
-            owner=source.dataset.owner,
-            dataset=source.dataset.id,
-            unit=unit_of(source),
-            counted=first_equal(unit_of(source), sources),
-            own_units=source.dataset.threshold,
+            owner=unit.dataset.owner,
+            dataset=unit.dataset.id,
+            unit=Source(unit.dataset.id, unit.dataset).reference(unit.dataset.privacy_unit),
+            counted=unit.reference,
+            own_units=unit.dataset.threshold,
             required_units=required,
         )
-        for source in sources
+        for unit in units
     )
 
 
 def _mentions(
-    sources: Iterable[Source],
+    sources: tuple[AnySource, ...],
     where: Expression | None,
     groups: Iterable[Expression],
     outputs: Iterable[Output],
-) -> Iterator[tuple[ColumnRef, str]]:
-    for source in sources:
-        if source.join is not None:
-            for pair in source.join.equalities:
-                yield from ((column, "join") for column in pair)
-    if where is not None:
-        yield from ((column, "filter") for column in columns_of(where))
+) -> Iterator[Mention]:
+    yield from _in_sources(sources, where)
     for group in groups:
         yield from ((column, "group") for column in columns_of(group))
     for output in outputs:
         if isinstance(output.expression, Aggregate):
-            yield from _inside_aggregate(output.expression)
+            yield from _inside_aggregate(output.expression.function, output.expression.argument)
         elif output.kind == "listed":
             yield from ((column, "output") for column in columns_of(output.expression))
 
 
-def _inside_aggregate(aggregate: Aggregate) -> Iterator[tuple[ColumnRef, str]]:
-    """Values need the aggregate's own use; conditions pick rows, as WHERE does, and need `filter`."""
-    argument = aggregate.argument
-    if not isinstance(argument, Case):
-        columns = columns_of(argument) if argument is not None else []
-        yield from ((column, aggregate.function) for column in columns)
+def _in_sources(sources: tuple[AnySource, ...], where: Expression | None) -> Iterator[Mention]:
+    """FROM, with all derived tables in it, and WHERE."""
+    for source in sources:
+        if isinstance(source, DerivedSource):
+            yield from _in_derived(source.derived)
+        if source.join is not None:
+            for pair in source.join.equalities:
+                yield from ((column, "join") for side in pair for column in columns_of(side))
+    if where is not None:
+        yield from ((column, "filter") for column in columns_of(where))
+
+
+def _in_derived(derived: Derived) -> Iterator[Mention]:
+    """What a derived table does itself; what is done with its columns counts where they are mentioned."""
+    if isinstance(derived, Pool):
+        for branch in derived.branches:
+            yield from _in_derived(branch)
         return
-    values = [value for _, value in argument.branches]
-    if argument.otherwise is not None:
-        values.append(argument.otherwise)
-    for condition, _ in argument.branches:
-        yield from ((column, "filter") for column in columns_of(condition))
-    for value in values:
-        yield from ((column, aggregate.function) for column in columns_of(value))
+    yield from _in_sources(derived.sources, derived.where)
+    fixing = [name for unit in units_in(derived.sources) for name in unit.fixed_by]
+    yield from _by_group(derived.groups, fixing)
+    for item in derived.items:
+        if isinstance(item.expression, Aggregate):
+            yield from _inside_aggregate(item.expression.function, item.expression.argument)
+        elif isinstance(item.expression, Window):
+            yield from _by_group(item.expression.partition, fixing)
+            for ordering in item.expression.order:
+                yield from ((column, "order") for column in columns_of(ordering.key))
+            if item.expression.function in AGGREGATE_USES:
+                yield from _inside_aggregate(item.expression.function, item.expression.argument)
+
+
+def _by_group(groups: Iterable[Expression], fixing: Collection[tuple[str, str]]) -> Iterator[Mention]:
+    """Rows put together by their unit are counted by it, one row each; anything else splits them."""
+    for group in groups:
+        is_unit = isinstance(group, ColumnRef | DerivedRef) and name_of(group) in fixing
+        yield from ((column, "count_distinct" if is_unit else "group") for column in columns_of(group))
+
+
+def _inside_aggregate(function: str, argument: Expression | None) -> Iterator[Mention]:
+    """Values need the aggregate's own use; conditions pick rows, as WHERE does, and need `filter`.
+
+    How often a unit stands in a derived table is nobody's column; but the largest such number is one unit's.
+    """
+    if argument is None:
+        return
+    made_of = provenance_of(argument)
+    yield from ((column, "filter") for column in made_of.conditions)
+    yield from ((column, function) for column in made_of.values)
+    if function in ("max", "min"):
+        yield from ((column, function) for column in made_of.tallies)
 
 
 def _require_use(column: ColumnRef, use: str) -> None:
     if use in column.uses:
         return
     allowed = " or ".join(_DOINGS[item] for item in sorted(column.uses))
-    granted = f"may be {allowed}, not {_DOINGS[use]}" if allowed else "may not be used at all"
+    granted = f"may be {allowed}, not {_DOINGS[use]}" if allowed else f"may not be {_DOINGS[use]}"
+    others = "" if allowed else " (it may not be used at all)"
     raise QueryRefusedError(
-        f"{column.dataset}.{column.column} may not be {_DOINGS[use]}",
+        f"`{column.column}` of {column.owner} {granted}",
         place=column.place,
-        hint=f"`{column.column}` of {column.owner} {granted}; only {column.owner} can grant `{use}`",
+        hint=f'add use "{use}" to column {column.column} in dataset {column.dataset}{others}, '
+        f"which only {column.owner} can grant, or remove it from the query",
     )
 
 

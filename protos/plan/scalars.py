@@ -11,26 +11,25 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from protos.formats.query import Parameter
 from protos.plan import arithmetic, functions
 from protos.plan.constants import constant_beside, number_constant
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Apply, Case, Constant, Expression, ParameterRef
 from protos.plan.sources import Scope
+from protos.plan.statement import Statement
 from protos.plan.syntax import place_of, refuse, require_only
-from protos.plan.values import BOOL, INT64, TEXT, are_comparable
+from protos.plan.values import BOOL, TEXT, are_comparable, parameter_type
 
 _IN_MAX_ITEMS: Final = 1_000
 
 
 class ScalarReader:
-    """Reads expressions over the columns of `scope` and the query's `parameters`."""
+    """Reads expressions over the columns of `scope` and the parameters of `statement`."""
 
-    def __init__(self, scope: Scope, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(self, scope: Scope, statement: Statement) -> None:
         self.scope = scope
         self.sql = scope.sql
-        self._parameters = parameters
-        self.unused_parameters = set(parameters)
+        self._statement = statement
 
     def read(self, node: exp.Expr) -> Expression:
         """The typed expression that `node` is. Raises `QueryRefusedError`."""
@@ -47,13 +46,13 @@ class ScalarReader:
         return condition
 
     def parameter(self, node: exp.Placeholder) -> Expression:
-        """`$name`: an integer or a text, as the agreement's range says."""
+        """`$name`: a value of the type that the agreement's range says."""
         name = str(node.this or "")
-        parameter = self._parameters.get(name)
+        parameter = self._statement.parameters.get(name)
         if parameter is None:
-            raise QueryRefusedError(f"the agreement has no parameter ${name[:64]} for this query")
-        self.unused_parameters.discard(name)
-        return ParameterRef(name, TEXT if parameter.choices else INT64)
+            raise self.mismatch(node, f"the agreement has no parameter ${name[:64]} for this query")
+        self._statement.unused_parameters.discard(name)
+        return ParameterRef(name, parameter_type(parameter))
 
     def mismatch(self, node: exp.Expr, message: str, *, hint: str | None = None) -> QueryRefusedError:
         """A refusal about types, to be raised by the caller."""

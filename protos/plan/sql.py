@@ -18,13 +18,25 @@ from protos.plan.expressions import (
     Case,
     ColumnRef,
     Constant,
+    DerivedRef,
     Expression,
     ParameterRef,
 )
 from protos.plan.plan import Output, Plan
 from protos.plan.quoting import quoted
-from protos.plan.sources import Source, first_equal
-from protos.plan.values import FLOAT64, INT64, ValueType
+from protos.plan.relations import (
+    TIE_BREAKERS,
+    AnySource,
+    Derived,
+    Item,
+    Pool,
+    Selection,
+    Source,
+    Window,
+    first_equal,
+    unit_type,
+)
+from protos.plan.values import DECIMAL_MAX_DIGITS, FLOAT64, ValueType
 
 __all__ = [
     "aggregate_statement",
@@ -60,9 +72,13 @@ def aggregate_statement(plan: Plan, *, with_groups: bool = False) -> str:
         ]
     if with_groups:
         columns += [f"{value} AS {quoted(group_column(n))}" for n, value in enumerate(group_values(plan))]
-    clauses = [f"SELECT {', '.join(columns)}", rows_sql(plan)]
-    if plan.groups:
-        clauses.append(f"GROUP BY {', '.join(map(total_sql, plan.groups))}")
+    return _clauses(columns, rows_sql(plan), plan.groups)
+
+
+def _clauses(columns: list[str], rows: str, groups: tuple[Expression, ...]) -> str:
+    clauses = [f"SELECT {', '.join(columns)}", rows]
+    if groups:
+        clauses.append(f"GROUP BY {', '.join(map(total_sql, groups))}")
     return "\n".join(clauses)
 
 
@@ -87,10 +103,12 @@ def _list_statement(plan: Plan, *, with_groups: bool) -> str:
 
 def rows_sql(plan: Plan) -> str:
     """FROM and WHERE: the rows that enter the query."""
-    joined = f"FROM {''.join(map(_source, plan.sources))}"
-    if plan.where is not None:
-        joined += f"\nWHERE {total_sql(plan.where)}"
-    return bounded_sql(plan, joined)
+    return bounded_sql(plan, _joined(plan.sources, plan.where))
+
+
+def _joined(sources: tuple[AnySource, ...], where: Expression | None) -> str:
+    joined = f"FROM {''.join(map(_source, sources))}"
+    return joined if where is None else f"{joined}\nWHERE {total_sql(where)}"
 
 
 def group_column(number: int) -> str:
@@ -127,7 +145,9 @@ def total_sql(expression: Expression) -> str:
 def expression_sql(expression: Expression) -> str:
     """An expression as part of another one."""
     match expression:
-        case ColumnRef():
+        case DerivedRef() if expression.is_clamped:
+            return f"{quoted(expression.source)}.{quoted(_clamped(expression.column))}"
+        case ColumnRef() | DerivedRef():
             return f"{quoted(expression.source)}.{quoted(expression.column)}"
         case ParameterRef():
             return f"CAST(${expression.name} AS {expression.type.sql()})"
@@ -169,13 +189,16 @@ _AGGREGATES: Final[Mapping[str, str]] = {
 }
 
 
-def _output(output: Output, sources: tuple[Source, ...]) -> str:
+def _output(output: Output, sources: tuple[AnySource, ...]) -> str:
     if not isinstance(output.expression, Aggregate):
         return total_sql(output.expression)
-    aggregate = output.expression
+    return _aggregate(output.expression, sources)
+
+
+def _aggregate(aggregate: Aggregate, sources: tuple[AnySource, ...]) -> str:
     if aggregate.argument is None:
         return "COUNT(*)"
-    if aggregate.function == "count_distinct" and isinstance(aggregate.argument, ColumnRef):
+    if aggregate.function == "count_distinct" and isinstance(aggregate.argument, ColumnRef | DerivedRef):
         # Often a join column, which is counted for the threshold as well: the engine counts the same once.
         return f"COUNT(DISTINCT {expression_sql(first_equal(aggregate.argument, sources))})"
     argument = total_sql(aggregate.argument)
@@ -185,17 +208,151 @@ def _output(output: Output, sources: tuple[Source, ...]) -> str:
 
 
 def _sum(argument: str, kind: ValueType) -> str:
-    """An exact sum. A sum of int64 is computed in 128 bits and NULL when it does not fit int64 again."""
-    return (
-        f"TRY_CAST(SUM({argument}) AS BIGINT)" if kind == INT64 else f"CAST(SUM({argument}) AS {kind.sql()})"
-    )
+    """An exact sum. A sum of int64 is computed in 128 bits and NULL when it does not fit int64 again.
+
+    So is a sum of decimals that a derived table keeps, in 38 digits.
+    """
+    if kind.kind == "decimal" and kind.digits == DECIMAL_MAX_DIGITS:
+        return f"CAST(SUM({argument}) AS {kind.sql()})"
+    return f"TRY_CAST(SUM({argument}) AS {kind.sql()})"
 
 
-def _source(source: Source) -> str:
-    table = f"{table_sql(source)} AS {quoted(source.alias)}"
+def _source(source: AnySource) -> str:
+    if isinstance(source, Source):
+        table = f"{table_sql(source)} AS {quoted(source.alias)}"
+    else:
+        table = f"({derived_sql(source.derived)}) AS {quoted(source.alias)}"
     if source.join is None:
         return table
     equalities = " AND ".join(
         f"{expression_sql(left)} = {expression_sql(right)}" for left, right in source.join.equalities
     )
     return f"\n{'LEFT' if source.join.is_left else 'INNER'} JOIN {table} ON {equalities}"
+
+
+def derived_sql(derived: Derived) -> str:
+    """A derived table: its visible columns, then hidden ones for supports and units."""
+    if isinstance(derived, Pool):
+        return "\nUNION ALL\n".join(_branch(derived, branch) for branch in derived.branches)
+    columns = [f"{_item(item, derived)} AS {quoted(item.column.name)}" for item in derived.items]
+    for item in derived.items:
+        columns += [
+            f"{_support(item, support, derived)} AS {quoted(name)}"
+            for name, support in zip(item.column.supports, item.supports, strict=True)
+        ]
+    columns += [
+        f"{_clamped_item(item, derived)} AS {quoted(_clamped(item.column.name))}"
+        for item in derived.items
+        if item.clamped is not None
+    ]
+    shown = {column.name for column in derived.columns}
+    for unit, reference in zip(derived.units, derived.unit_references, strict=True):
+        if unit.column not in shown:
+            text = expression_sql(reference)
+            # All rows of a group are of one unit or of none.
+            columns.append(f"{f'MAX({text})' if derived.groups else text} AS {quoted(unit.column)}")
+    return _clauses(columns, _joined(derived.sources, derived.where), derived.groups)
+
+
+def _branch(pool: Pool, branch: Selection) -> str:
+    """One SELECT of a UNION ALL, with the columns of all: it has no unit of a dataset in another one."""
+    columns = [
+        f"{quoted(mine.name)} AS {quoted(column.name)}"
+        for mine, column in zip(branch.columns, pool.columns, strict=True)
+    ]
+    for mine, column in zip(branch.columns, pool.columns, strict=True):
+        if column.supports:
+            somebodys = " OR ".join(f"COALESCE({quoted(name)}, FALSE)" for name in mine.supports) or "TRUE"
+            columns.append(f"({somebodys}) AS {quoted(column.supports[0])}")
+        if column.has_clamp:
+            name = _clamped(mine.name) if mine.has_clamp else mine.name
+            columns.append(f"{quoted(name)} AS {quoted(_clamped(column.name))}")
+    own = {unit.dataset.id: quoted(unit.column) for unit in branch.units}
+    for unit in pool.units:
+        missing = f"CAST(NULL AS {unit_type(unit.dataset).sql()})"
+        columns.append(f"{own.get(unit.dataset.id, missing)} AS {quoted(unit.column)}")
+    return f"SELECT {', '.join(columns)} FROM ({derived_sql(branch)}) AS _branch"  # noqa: S608
+
+
+def _clamped(name: str) -> str:
+    """The hidden column beside `name` that is made of clamped values."""
+    return f"_clamped_{name}"
+
+
+def _clamped_item(item: Item, selection: Selection) -> str:
+    if isinstance(item.clamped, Window):
+        return _window(item.clamped, selection)
+    text = total_sql(item.clamped) if item.clamped is not None else "NULL"
+    # What a group is by is one value; made of clamped ones, any of those in the group will do.
+    return f"MAX({text})" if selection.groups else text
+
+
+def _item(item: Item, selection: Selection) -> str:
+    if isinstance(item.expression, Window):
+        return _window(item.expression, selection)
+    if isinstance(item.expression, Aggregate):
+        return _aggregate(item.expression, selection.sources)
+    return total_sql(item.expression)
+
+
+def _support(item: Item, support: Expression, selection: Selection) -> str:
+    """Whether a value is somebody's: the row's own, one of the group's, or those that a window looks at."""
+    text = total_sql(support)
+    if selection.groups:
+        return _group_support(text, selection)
+    if isinstance(item.expression, Window):
+        window = item.expression
+        call = _WINDOWS.get(window.function, "BOOL_OR({0})").format(text, window.offset)
+        return f"COALESCE({call} OVER ({_over(window, selection)}), FALSE)"
+    return text
+
+
+def _group_support(text: str, selection: Selection) -> str:
+    """Whether some row of the group supports, and of every unit in the group some row of that unit."""
+    conditions = [f"COALESCE(BOOL_OR({text}), FALSE)"]
+    for unit, reference in zip(selection.units, selection.unit_references, strict=True):
+        if unit.may_miss:
+            name = expression_sql(reference)
+            own = f"COALESCE(BOOL_OR({text} AND {name} IS NOT NULL), FALSE)"
+            conditions.append(f"(MAX({name}) IS NULL OR {own})")
+    return " AND ".join(conditions)
+
+
+_WINDOWS: Final[Mapping[str, str]] = {
+    "dense_rank": "dense_rank()",
+    "first_value": "first_value({0})",
+    "lag": "lag({0}, {1})",
+    "lead": "lead({0}, {1})",
+    "rank": "rank()",
+    "row_number": "row_number()",
+}
+
+
+def _window(window: Window, selection: Selection) -> str:
+    over = f" OVER ({_over(window, selection)})"
+    if window.argument is None:
+        return _WINDOWS.get(window.function, "COUNT(*)") + over
+    argument = total_sql(window.argument)
+    if window.function in _WINDOWS:
+        return _WINDOWS[window.function].format(argument, window.offset) + over
+    if window.function == "sum":
+        return f"TRY_CAST(SUM({argument}){over} AS {window.type.sql()})"
+    if window.function == "avg":
+        return f"CAST(SUM({argument}){over} AS DOUBLE) / NULLIF(COUNT({argument}){over}, 0)"
+    return _AGGREGATES[window.function].format(argument) + over
+
+
+def _over(window: Window, selection: Selection) -> str:
+    clauses = []
+    if window.partition:
+        clauses.append(f"PARTITION BY {', '.join(map(expression_sql, window.partition))}")
+    keys = [
+        f"{expression_sql(ordering.key)} {'DESC' if ordering.is_descending else 'ASC'} "
+        f"NULLS {'FIRST' if ordering.nulls_first else 'LAST'}"
+        for ordering in window.order
+    ]
+    if keys and window.function in TIE_BREAKERS:
+        keys += [f"{expression_sql(column)} ASC NULLS LAST" for column in selection.tiebreak]
+    if keys:
+        clauses.append(f"ORDER BY {', '.join(keys)}")
+    return " ".join(clauses)

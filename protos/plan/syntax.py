@@ -18,6 +18,7 @@ from protos.formats import limits
 from protos.plan.errors import Place, QueryRefusedError
 
 _CLAUSES: Final = {
+    "distinct": "SELECT DISTINCT",
     "having": "HAVING",
     "laterals": "LATERAL",
     "limit": "LIMIT",
@@ -29,14 +30,22 @@ _CLAUSES: Final = {
     "with_": "WITH",
 }
 _CLAUSE_HINTS: Final = {
-    "having": "thresholds are applied to every result; filter the rest at the receiver",
+    "distinct": "in a derived table, group by the columns and the unit instead",
+    "having": "thresholds are applied to every result; filter the rest at the receiver. Of a derived table, "
+    "give the aggregate a name inside and filter on it with WHERE outside",
     "limit": "a result is released whole",
     "order": "a result's rows come in one fixed order; sort them at the receiver",
+    "qualify": "number the rows in a derived table and filter on the number with WHERE outside",
+    "windows": "write each window where it is used: OVER (PARTITION BY …)",
+    "with_": "write all of WITH once, at the beginning",
 }
 
 
-def read_select_untrusted(sql: str) -> exp.Select:
-    """The one SELECT that `sql` is. Raises `QueryRefusedError` for anything else."""
+def read_select_untrusted(sql: str) -> tuple[exp.Select, dict[str, exp.Expr]]:
+    """The one SELECT that `sql` is, and what WITH names in front of it, in order.
+
+    Raises `QueryRefusedError` for anything else.
+    """
     if len(sql) > limits.SQL_MAX_CHARACTERS:
         raise QueryRefusedError(
             f"got {len(sql)} characters of SQL, expected at most {limits.SQL_MAX_CHARACTERS}"
@@ -44,16 +53,41 @@ def read_select_untrusted(sql: str) -> exp.Select:
     statement = _parse(sql)
     if not isinstance(statement, exp.Select):
         raise QueryRefusedError(
-            "expected one plain SELECT", hint="subqueries, UNION and WITH are not allowed"
+            "expected one plain SELECT outermost",
+            hint="a UNION ALL stands in FROM, and the SELECT around it aggregates over it",
         )
     _require_depth(statement)
+    named = _named_queries(statement, sql)
+    require_clauses(statement, sql, "distinct", "with_")
+    return statement, named
+
+
+def require_clauses(select: exp.Select, sql: str, *more: str) -> None:
+    """`select` has FROM, JOIN, WHERE and GROUP BY, `more`, and no other clause."""
     for clause, name in _CLAUSES.items():
-        if statement.args.get(clause):
-            raise QueryRefusedError(
-                f"{name} is not allowed", place=place_of(statement, sql), hint=_CLAUSE_HINTS.get(clause)
-            )
-    require_only(statement, "distinct", "expressions", "from_", "joins", "where", "group", sql=sql)
-    return statement
+        found = select.args.get(clause)
+        if found and clause not in more:
+            first = found[0] if isinstance(found, list) else found
+            # Some clauses carry no place of their own: then the SELECT that they are part of says where.
+            place = (place_of(first, sql) if isinstance(first, exp.Expr) else None) or place_of(select, sql)
+            raise QueryRefusedError(f"{name} is not allowed", place=place, hint=_CLAUSE_HINTS.get(clause))
+    require_only(select, "expressions", "from_", "joins", "where", "group", *more, sql=sql)
+
+
+def _named_queries(select: exp.Select, sql: str) -> dict[str, exp.Expr]:
+    named: dict[str, exp.Expr] = {}
+    clause = select.args.get("with_")
+    if clause is None:
+        return named
+    require_only(clause, "expressions", sql=sql)
+    for query in clause.expressions:
+        require_only(query, "this", "alias", sql=sql)
+        require_only(query.args["alias"], "this", sql=sql)
+        name = name_in(query.args["alias"].this)
+        if name in named:
+            raise QueryRefusedError(f"WITH names {name[:64]!r} twice", place=place_of(query, sql))
+        named[name] = query.this
+    return named
 
 
 def _parse(sql: str) -> exp.Expr | None:
@@ -61,8 +95,8 @@ def _parse(sql: str) -> exp.Expr | None:
     try:
         tokens = dialect.tokenize(sql)
         # Anything else, sqlglot may take for a command that it does not know and pass on unread.
-        if not tokens or tokens[0].token_type is not TokenType.SELECT:
-            raise QueryRefusedError("expected the text to begin with SELECT")
+        if not tokens or tokens[0].token_type not in (TokenType.SELECT, TokenType.WITH):
+            raise QueryRefusedError("expected the text to begin with SELECT or WITH")
         statements = dialect.parser().parse(tokens, sql)
     except SqlglotError as error:
         raise QueryRefusedError(_first_complaint(error), hint="the dialect is DuckDB's SQL") from error
@@ -108,6 +142,12 @@ def require_only(node: exp.Expr, *allowed: str, sql: str) -> None:
 def refuse(node: exp.Expr, sql: str, *, hint: str | None = None) -> QueryRefusedError:
     """The refusal of a construct that is not in the grammar, to be raised by the caller."""
     return QueryRefusedError(f"{name_of(node)} is not allowed here", place=place_of(node, sql), hint=hint)
+
+
+def name_in(identifier: exp.Identifier) -> str:
+    """The name an identifier stands for: unquoted names are lower case, as all of the agreement's are."""
+    name = str(identifier.this)
+    return name if identifier.args.get("quoted") else name.lower()
 
 
 def name_of(node: exp.Expr) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from protos.formats.query import Parameter
 from protos.formats.schema import Column
 
 DECIMAL_MAX_DIGITS: Final = 38
@@ -69,6 +70,11 @@ def decimal(digits: int, scale: int) -> ValueType:
 def column_type(column: Column) -> ValueType:
     """The type of a column's values once they are in the engine."""
     return decimal(*column.decimal) if column.decimal else ValueType(column.type)
+
+
+def parameter_type(parameter: Parameter) -> ValueType:
+    """The type of a parameter's values."""
+    return column_type(Column(parameter.name, parameter.kind, nullable=False, uses=frozenset()))
 
 
 def as_decimal(numeric: ValueType) -> ValueType:

@@ -205,7 +205,7 @@ def test_attack_28_join_keys_in_the_output(sql: str) -> None:
 @pytest.mark.parametrize("function", ["MIN", "MAX"])
 def test_attack_29_minimum_without_permission(function: str) -> None:
     sql = f"SELECT {function}(score) AS s FROM patients"
-    with pytest.raises(QueryRefusedError, match="may not be output as a"):
+    with pytest.raises(QueryRefusedError, match="not output as a"):
         plan_of(sql, datasets=(PATIENTS,))
     for other in (
         "MEDIAN(score)",

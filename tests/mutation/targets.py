@@ -37,7 +37,9 @@ def _plan(name: str) -> Target:
         "tests/unit/protos_plan",
         f"{_ENCLAVE}_disclosure.py",
         f"{_ENCLAVE}_disclosure_rules.py",
+        f"{_ENCLAVE}_disclosure_derived_rules.py",
         f"{_ADVERSARIAL}_disclosure.py",
+        f"{_ADVERSARIAL}_derived_tables.py",
     )
     return Target(f"protos/plan/{name}.py", tests)
 
@@ -110,6 +112,11 @@ TARGETS: Final = (
     Target("enclave_compute/samplers.py", ("tests/unit/enclave_compute/test_samplers.py",)),
     Target("enclave_compute/noise.py", ("tests/unit/enclave_compute/test_noise.py",)),
     *(_privacy(name) for name in ("plan", "budget", "loss", "sensitivity", "outputs", "tails", "rounding")),
+    _plan("units"),
+    _plan("unions"),
+    _plan("selections"),
+    _plan("windows"),
+    _plan("aggregates"),
     _attestation("verifier"),
     _attestation("chain"),
     _attestation("cose_sign1"),

@@ -124,6 +124,12 @@ def parameters(draw: st.DrawFn, *, name: str) -> Parameter:
     if draw(st.booleans()):
         low, high = sorted([draw(INT64), draw(INT64)])
         return Parameter(name, low=low, high=high)
+    if draw(st.booleans()):
+        first, last = sorted([draw(st.dates()), draw(st.dates())])
+        return Parameter(name, low=first.isoformat(), high=last.isoformat())
+    if draw(st.booleans()):
+        least, most = sorted([draw(st.decimals("-9", "9", places=3)), draw(st.decimals("-9", "9", places=3))])
+        return Parameter(name, low=f"{least + 0}", high=f"{most + 0}")
     return Parameter(name, choices=draw(sets_of(TEXTS, least=1)))
 
 

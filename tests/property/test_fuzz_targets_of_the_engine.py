@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.engine_world import FROM, YEAR, plan_of
 from tests.fuzz import fuzz_chunk, fuzz_query_text
 
 QUERIES = fuzz_query_text.QUERIES
@@ -16,6 +17,12 @@ CHUNKS = fuzz_chunk.CHUNKS
 @pytest.mark.parametrize("query", QUERIES)
 def test_seed_query(query: str) -> None:
     fuzz_query_text.one_input(query.encode())
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_seed_query_is_one_that_compiles(query: str) -> None:
+    parameters = [parameter for parameter in (YEAR, FROM) if f"${parameter.name}" in query]
+    assert plan_of(query, *parameters, datasets=fuzz_query_text.DATASETS).outputs
 
 
 @settings(max_examples=150)

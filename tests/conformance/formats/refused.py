@@ -122,6 +122,12 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "a dataset of nobody", ("datasets", 0, "owner"), to("stranger")),
     ("agreement", "a query for a stranger", ("queries", 0, "receivers"), to(["stranger"])),
     ("agreement", "uses in another order", ("datasets", 0, "columns", 1, "uses"), lambda uses: uses[::-1]),
+    (
+        "agreement",
+        "a range from a date to a number",
+        ("queries", 0, "parameters", 0, "low"),
+        to("2026-01-31"),
+    ),
     ("agreement", "a nullable privacy unit", ("datasets", 0, "columns", 1, "nullable"), to(True)),
     ("agreement", "threshold 0", ("datasets", 0, "threshold"), to(0)),
     ("agreement", "threshold 1 that nobody means", ("datasets", 0, "threshold"), to(1)),

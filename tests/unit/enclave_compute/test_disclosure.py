@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import random
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -19,6 +20,7 @@ from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
 from protos.formats.errors import FormatError, LimitExceededError, SealError, SignatureError
+from protos.formats.query import Parameter
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
 from tests import chunk_tables
@@ -383,3 +385,16 @@ def test_threshold_of_one_shows_a_single_person() -> None:
     assert rows_of(run("SELECT town, SUM(income) AS s FROM people GROUP BY town", {alone: rows})) == [
         ("a", 5)
     ]
+
+
+def test_dates_and_decimals_that_a_run_chooses() -> None:
+    since = Parameter("since", low="2013-01-01", high="2013-12-31")
+    cheap = Parameter("cheap", low="0.00", high="999.95")
+    sql = "SELECT COUNT(*) AS n FROM flights WHERE leaves >= $since AND fare < $cheap"
+    given = {"since": "2013-07-01", "cheap": "500.00"}
+    uses = FLIGHTS.column("fare").uses | {"filter"}
+    dataset = world.with_column(FLIGHTS, replace(FLIGHTS.column("fare"), uses=uses))
+    found = run(sql, {dataset: flights()}, since, cheap, given=given)
+    frame = flights().to_pandas()
+    chosen = frame[(frame.leaves >= "2013-07-01") & (frame.fare < Decimal("500.00"))]
+    assert rows_of(found) == [(len(chosen),)]

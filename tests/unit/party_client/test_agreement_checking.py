@@ -45,11 +45,11 @@ def only_query(agreement: Agreement) -> QueryCheck:
 def test_every_use_has_its_owner_grant_and_place(base: Agreement) -> None:
     found = {(use.owner, f"{use.dataset}.{use.column}", use.use): use.places for use in only_query(base).uses}
     assert found == {
-        ("airline", "flights.delay", "avg"): ("line 1, column 49",),
-        ("airline", "flights.hour", "join"): ("line 2, column 49",),
-        ("airline", "flights.year", "filter"): ("line 3, column 7",),
-        ("weather_service", "weather.hour", "join"): ("line 2, column 40",),
-        ("weather_service", "weather.wind", "group"): ("line 4, column 10",),
+        ("airline", "flights.delay", "avg"): ("line 1:49",),
+        ("airline", "flights.hour", "join"): ("line 2:49",),
+        ("airline", "flights.year", "filter"): ("line 3:7",),
+        ("weather_service", "weather.hour", "join"): ("line 2:40",),
+        ("weather_service", "weather.wind", "group"): ("line 4:10",),
     }
 
 
@@ -91,8 +91,8 @@ def test_query_that_the_enclave_would_refuse_is_reported_with_its_reason(folder:
     text = {"w.wind AS wind,": "w.wind AS wind, MAX(f.delay) AS worst,"}
     found = checked(compile_toml(write(folder, text, name="refused.toml")))
     (query,) = found.refused
-    assert "flights.delay may not be output as a maximum" in (query.refusal or "")
-    assert "only airline can grant `max`" in (query.hint or "")
+    assert "not output as a maximum" in (query.refusal or "")
+    assert 'add use "max" to column delay in dataset flights' in (query.hint or "")
     assert (query.leaves, query.inferences) == ((), ())
 
 
@@ -193,3 +193,62 @@ def test_choices_are_listed_up_to_a_few() -> None:
     assert parameter_sentence(Parameter("band", choices=("a", "b"))) == "band: one of 'a', 'b'"
     many = Parameter("band", choices=tuple("abcdefghij"))
     assert parameter_sentence(many) == "band: one of 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 2 more"
+
+
+PER_UNIT = """
+WITH spend AS (SELECT tailnum, AVG(delay) AS usual, COUNT(*) AS flown FROM flights
+  WHERE year >= $min_year GROUP BY tailnum)
+SELECT flown, COUNT(*) AS aircraft FROM spend GROUP BY flown
+"""
+
+
+def test_derived_tables_are_told_in_words_with_the_place_of_every_use(folder: Path) -> None:
+    text = {
+        """
+SELECT w.wind AS wind, COUNT(*) AS flights, AVG(f.delay) AS mean_delay
+FROM flights AS f JOIN weather AS w ON w.hour = f.hour
+WHERE f.year >= $min_year
+GROUP BY w.wind
+""": PER_UNIT
+    }
+    query = only_query(compile_toml(write(folder, text, name="derived.toml")))
+    assert query.derived == (
+        "spend: one row for each flights.tailnum of airline, from flights, of those where "
+        "(flights.year >= $min_year), with tailnum: flights.tailnum; usual: the average of flights.delay; "
+        "flown: the number of its rows",
+    )
+    places = {(use.column, use.use): use.places for use in query.uses}
+    assert places == {
+        ("delay", "avg"): ("line 1:36",),
+        ("tailnum", "count_distinct"): ("line 1:23",),
+        ("year", "filter"): ("line 2:9",),
+    }
+    assert any("meets its condition on flights.year" in sentence for sentence in query.inferences)
+    assert any("about one single flights.tailnum of airline" in sentence for sentence in query.inferences)
+
+
+def test_windows_and_pools_are_told_in_words(folder: Path) -> None:
+    uses = {
+        """
+SELECT w.wind AS wind, COUNT(*) AS flights, AVG(f.delay) AS mean_delay
+FROM flights AS f JOIN weather AS w ON w.hour = f.hour
+WHERE f.year >= $min_year
+GROUP BY w.wind
+""": """
+SELECT COUNT(*) AS n FROM (SELECT hour, LAG(delay) OVER (PARTITION BY tailnum ORDER BY hour, delay) AS d
+  FROM flights WHERE year > $min_year UNION ALL SELECT hour, wind FROM weather) AS p WHERE d > 3
+""",
+        'uses = ["avg"]': 'uses = ["filter", "order"]',
+        'hour = { type = "timestamp", uses = ["join"] }\nyear': (
+            'hour = { type = "timestamp", uses = ["order"] }\nyear'
+        ),
+        'uses = ["group"]': 'uses = ["filter"]',
+    }
+    query = only_query(compile_toml(write(folder, uses, name="pool.toml")))
+    assert query.derived == (
+        "p: rows of flights, of those where (flights.year > $min_year), with hour: flights.hour; d: "
+        "flights.delay of the row 1 before among the rows with the same flights.tailnum, in the order of "
+        "flights.hour, flights.delay",
+        "p: rows of weather, with hour: weather.hour; wind: weather.wind",
+        "p pools rows of flights and of weather: each counts for its own dataset only",
+    )

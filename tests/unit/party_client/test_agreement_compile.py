@@ -258,3 +258,16 @@ def test_example_in_the_packages_docstring_compiles(tmp_path: Path) -> None:
     agreement = compile_toml(tmp_path / "example.toml")
     assert agreement.dataset("flights").column("email").normalise == "email/v1"
     assert agreement.queries[0].parameters[0].name == "min_year"
+
+
+def test_bounds_of_a_parameter_may_be_dates_and_decimals(tmp_path: Path) -> None:
+    query = {"f.year >= $min_year": "f.hour >= $min_year"}
+    dates = write(tmp_path, {**query, "low = 1950": "low = 2026-01-31", "high = 2013": 'high = "2026-02-01"'})
+    (parameter,) = compile_toml(dates).queries[0].parameters
+    assert (parameter.low, parameter.high, parameter.kind) == ("2026-01-31", "2026-02-01", "date")
+    decimals = write(tmp_path, {"low = 1950": 'low = "0.05"', "high = 2013": 'high = "12.50"'})
+    assert compile_toml(decimals).queries[0].parameters[0].kind == "decimal(4,2)"
+    inexact = write(tmp_path, {"low = 1950": "low = 0.05", "high = 2013": "high = 1.5"})
+    with pytest.raises(AgreementTextError, match="`low` is a number with a decimal point") as caught:
+        compile_toml(inexact)
+    assert caught.value.hint == 'write the decimal in quotes: low = "0.05"'

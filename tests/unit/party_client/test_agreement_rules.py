@@ -12,7 +12,8 @@ from rich.console import Console
 from party_client.agreements import Check, check, compile_toml, diff
 from party_client.agreements.errors import AgreementTextError
 from party_client.attestation import TrustedRoots
-from party_client.cli.agreement_text import render_agreement, render_check
+from party_client.cli.agreement_text import render_agreement, render_report
+from party_client.leak_report import leak_report
 from protos.formats.rules import Clamp, OptOut, Rules
 from tests.unit.party_client.written_agreement import write
 
@@ -140,7 +141,7 @@ def test_check_says_every_rule(tmp_path: Path) -> None:
     found = checked(tmp_path, EVERY_RULE)
     assert found.refused == ()
     out = io.StringIO()
-    render_check(found, Console(file=out, width=200))
+    render_report(leak_report(found), Console(file=out, width=200))
     render_agreement(found.agreement, Console(file=out, width=200))
     said = " ".join(out.getvalue().split())
     for words in (
@@ -180,7 +181,7 @@ def test_check_says_what_a_list_shows(tmp_path: Path) -> None:
     assert "No threshold hides a single unit in a list that leaves" in " ".join(query.inferences)
     assert ("flights.crew", "output") in {(f"{use.dataset}.{use.column}", use.use) for use in query.uses}
     out = io.StringIO()
-    render_check(checked(tmp_path, LIST), Console(file=out, width=200))
+    render_report(leak_report(checked(tmp_path, LIST)), Console(file=out, width=200))
     assert "The whole list leaves only with all of these in it" in out.getvalue()
 
 

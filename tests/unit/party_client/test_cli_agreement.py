@@ -123,7 +123,7 @@ def test_compile_refuses_what_the_enclave_would(concordat: Command, tmp_path: Pa
     write(tmp_path, {"AVG(f.delay)": "MAX(f.delay)"})
     status, _, err = concordat("agreement", "compile", "flights.toml")
     assert status == 1
-    assert "line 1, column 49: flights.delay may not be output as a maximum" in err
+    assert "not output as a maximum (line 1:49)" in err
     assert not (tmp_path / "flights.agreement").exists()
 
 
@@ -142,9 +142,16 @@ def test_check_tells_a_person_everything(concordat: Command, agreement: Agreemen
         "at least 24 distinct flights.tailnum of airline (airline asks for 10)",
         "used by no query, and better left out: crew",
         "What could still be worked out",
+        "How far one of them reaches at most",
+        "weather is unique by hour: at most one of its rows matches",
+        "size of the result (coordinator): The sealed result has 4,096",
+        "at most 5 runs, 64 ways to choose, 5 different results",
+        "count_distinct: no query",
     ):
         assert said in out
     facts = answer(concordat("agreement", "check", "flights.agreement", "--json"))
+    assert facts["report"]["queries"][0]["stakes"][1]["fan_out"]["row_reaches_rows"] == 1_000_000
+    assert facts["report"]["datasets"][0]["dataset"] == "flights"
     assert facts["queries"][0]["uses"][0]["owner"] == "airline"
     assert facts["validity"]["state"] == "valid"
 
@@ -169,6 +176,16 @@ def test_check_shows_a_refused_query_and_fails(concordat: Command, tmp_path: Pat
     assert status == 1
     assert "REFUSED: query delay_by_wind" in out
     assert "the enclave would refuse this agreement" in err
+
+
+def test_check_writes_the_report_as_a_page(concordat: Command, agreement: Agreement, tmp_path: Path) -> None:
+    status, out, _ = concordat("agreement", "check", "flights.agreement", "--html", "report.html")
+    assert status == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert agreement.digest().hex() in page
+    assert "Query delay_by_wind" in out  # the text is there as well
+    assert concordat("agreement", "check", "flights.agreement", "--html", "report.html")[0] == 0  # made anew
 
 
 def test_show_is_complete(concordat: Command, agreement: Agreement) -> None:

@@ -13,6 +13,8 @@ from tests.conformance.formats.samples import QUERY
 
 RANGE = Parameter("year", low=1950, high=2013)
 CHOICE = Parameter("unit", choices=("knots", "m/s"))
+DAY = Parameter("day", low="2025-12-30", high="2026-02-01")
+RATE = Parameter("rate", low="-0.50", high="10.00")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,17 @@ CHOICE = Parameter("unit", choices=("knots", "m/s"))
         ({"name": "p", "low": 1, "choices": ("a",)}, "give either low and high, or choices"),
         ({"name": "p", "low": 1, "high": 2, "choices": ("a",)}, "give either low and high, or choices"),
         ({"name": "p", "low": 2, "high": 1}, "parameter p: low 2 is above high 1"),
-        ({"name": "p", "low": "a", "high": "b"}, "parameter p: low: got str, expected an integer"),
+        ({"name": "p", "low": "a", "high": "b"}, "parameter p: low: expected a date such as"),
+        ({"name": "p", "low": "2026-02-30", "high": "2026-03-01"}, "low: '2026-02-30' is not a day"),
+        ({"name": "p", "low": "20260201", "high": "2026-03-01"}, "low: expected a date such as"),
+        ({"name": "p", "low": "2026-03-02", "high": "2026-03-01"}, "low 2026-03-02 is above high 2026-03-01"),
+        ({"name": "p", "low": "0.10", "high": "0.05"}, r"low 0\.10 is above high 0\.05"),
+        ({"name": "p", "low": "9.0", "high": "10.00"}, "differ in type or in digits after the point"),
+        ({"name": "p", "low": "0.5", "high": "2026-03-01"}, "differ in type or in digits after the point"),
+        ({"name": "p", "low": 1, "high": "1.5"}, "differ in type or in digits after the point"),
+        ({"name": "p", "low": "-0.0", "high": "1.5"}, "low: expected a date such as"),
+        ({"name": "p", "low": "01.5", "high": "2.5"}, "low: expected a date such as"),
+        ({"name": "p", "low": "0." + "1" * 11, "high": "1." + "1" * 11}, "low: expected a date such as"),
         ({"name": "p", "low": 0, "high": True}, "parameter p: high: got bool, expected an integer"),
         ({"name": "p", "low": 0, "high": 2**63}, "parameter p: high: got 9223372036854775808"),
         ({"name": "p", "choices": ("b", "a")}, "parameter p: choices: must be in ascending order"),
@@ -44,7 +56,14 @@ def test_parameter_refuses(arguments: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     "parameter",
-    [RANGE, CHOICE, Parameter("p", low=-(2**63), high=2**63 - 1), Parameter("only_one", low=7, high=7)],
+    [
+        RANGE,
+        CHOICE,
+        DAY,
+        RATE,
+        Parameter("p", low=-(2**63), high=2**63 - 1),
+        Parameter("only_one", low=7, high=7),
+    ],
 )
 def test_parameter_comes_back(parameter: Parameter) -> None:
     assert Parameter.from_value_untrusted(parameter.to_value()) == parameter
@@ -53,6 +72,18 @@ def test_parameter_comes_back(parameter: Parameter) -> None:
 def test_allowed_values() -> None:
     assert [RANGE.require_allowed(year) for year in (1950, 2013)] == [1950, 2013]
     assert CHOICE.require_allowed("knots") == "knots"
+    assert [DAY.require_allowed(day) for day in ("2025-12-30", "2026-02-01")] == ["2025-12-30", "2026-02-01"]
+    assert [RATE.require_allowed(rate) for rate in ("-0.50", "0.00", "10.00")] == ["-0.50", "0.00", "10.00"]
+
+
+def test_kind_and_number_of_choices() -> None:
+    assert [(item.kind, item.size) for item in (RANGE, CHOICE, DAY, RATE)] == [
+        ("int64", 64),
+        ("text", 2),
+        ("date", 34),
+        ("decimal(4,2)", 1051),
+    ]
+    assert Parameter("p", low="0.000", high="0.500").kind == "decimal(4,3)"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +94,16 @@ def test_allowed_values() -> None:
         (RANGE, "2000", "parameter year: got str, expected an integer"),
         (RANGE, True, "parameter year: got bool, expected an integer"),
         (CHOICE, "KNOTS", "parameter unit: got a value that is not one of its 2 choices"),
+        (DAY, "2025-12-29", "parameter day: expected date, 2025-12-30 to 2026-02-01"),
+        (DAY, "2026-02-02", "parameter day: expected date"),
+        (DAY, "2026-1-5", "parameter day: expected a date such as"),
+        (DAY, "0.50", "parameter day: expected date"),
+        (DAY, 20260101, "parameter day: expected a date such as"),
+        (RATE, "-0.51", r"parameter rate: expected decimal\(4,2\), -0\.50 to 10\.00, written like these"),
+        (RATE, "10.01", "parameter rate: expected decimal"),
+        (RATE, "1.0", "parameter rate: expected decimal"),
+        (RATE, "1.000", "parameter rate: expected decimal"),
+        (RATE, "1", "parameter rate: expected a date such as"),
         (CHOICE, 1, "parameter unit: got a value that is not one of its 2 choices"),
     ],
 )

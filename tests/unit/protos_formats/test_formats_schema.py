@@ -65,7 +65,10 @@ def test_decimals(precision: int, scale: int) -> None:
         ({"uses": ["sum", "sum"]}, "column uses: must be in ascending order"),
         ({"uses": "sum"}, "column uses: got str, expected a list"),
         ({"uses": [1]}, "column uses: got int, expected text"),
-        ({"uses": [*sorted(USES), "z"]}, "column uses: got 12 items, expected at most 11"),
+        (
+            {"uses": [*sorted(USES), "z"]},
+            f"column uses: got {len(USES) + 1} items, expected at most {len(USES)}",
+        ),
         ({"type": 1}, "column type: got int, expected text"),
         ({"type": "decimal(" + "9" * 20}, "column type: got 28 characters"),
         ({"normalise": None}, "normalise: got NoneType, expected text"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from protos.formats import limits
+from protos.formats.query import Parameter
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
 from protos.plan.sql import aggregate_statement
@@ -54,7 +55,7 @@ REFUSED = {
     "SELECT COUNT(*) AS n FROM flights AS f(a, b)": "with columns is not allowed",
     "SELECT COUNT(*) AS n FROM flights TABLESAMPLE 10%": "with sample is not allowed",
     "SELECT COUNT(*) AS n FROM flights USING SAMPLE 5": "SAMPLE is not allowed",
-    "SELECT COUNT(*) AS n FROM (SELECT * FROM flights) AS f": "expected FROM with the name of a dataset",
+    "SELECT COUNT(*) AS n FROM (SELECT * FROM flights) AS f": "* is not allowed",
     "SELECT COUNT(*) AS n FROM flights UNION SELECT 1": "one plain SELECT",
     "SELECT COUNT(*) AS n": "expected FROM",
     "SELECT * FROM flights": "* is not allowed",
@@ -76,10 +77,10 @@ REFUSED = {
     "SELECT COUNT(*) AS n FROM flights ORDER BY n": "ORDER BY is not allowed",
     "SELECT origin, COUNT(*) AS n FROM flights GROUP BY 1 HAVING COUNT(*) > 5": "HAVING is not allowed",
     "SELECT COUNT(*) AS n FROM flights FOR UPDATE": "with locks is not allowed",
-    "WITH f AS (SELECT 1) SELECT COUNT(*) AS n FROM f": "begin with SELECT",
+    "WITH f AS (SELECT 1) SELECT COUNT(*) AS n FROM f": "expected FROM",
     "SELECT COUNT(*) FILTER (WHERE delay > 5) AS n FROM flights": "arithmetic on aggregates",
     "SELECT SUM(delay) / COUNT(*) AS n FROM flights": "arithmetic on aggregates",
-    "SELECT COUNT(*) OVER () AS n FROM flights": "arithmetic on aggregates",
+    "SELECT COUNT(*) OVER () AS n FROM flights": "a window function is not allowed in the outermost",
     "SELECT SUM(DISTINCT delay) AS n FROM flights": "DISTINCT is not allowed here",
     "SELECT COUNT(DISTINCT flight_id, tailnum) AS n FROM flights": "DISTINCT is not allowed here",
     "SELECT COUNT(1) AS n FROM flights": "an aggregate of constants",
@@ -127,13 +128,13 @@ REFUSED = {
 }
 
 BY_RULE = {
-    "SELECT tailnum, COUNT(*) AS n FROM flights GROUP BY 1": "flights.tailnum may not be output or",
-    "SELECT COUNT(secret) AS n FROM flights": "flights.secret may not be counted",
-    "SELECT MAX(fare) AS n FROM flights": "flights.fare may not be output as a maximum",
-    "SELECT COUNT(*) AS n FROM flights WHERE fare > 5": "flights.fare may not be filtered on",
-    "SELECT COUNT(CASE WHEN fare > 5 THEN delay END) AS n FROM flights": "fare may not be filtered on",
-    "SELECT if(tailnum = 'N1', 1, 2) AS k FROM flights GROUP BY 1": "flights.tailnum may not be output or",
-    f"SELECT MIN(delay + flight_id) AS n {JOINED}": "flights.flight_id may not be output as a minimum",
+    "SELECT tailnum, COUNT(*) AS n FROM flights GROUP BY 1": "filtered on, not output or grouped by",
+    "SELECT COUNT(secret) AS n FROM flights": "`secret` of airline may not be counted (line 1:14)",
+    "SELECT MAX(fare) AS n FROM flights": "summed, not output as a maximum (line 1:12)",
+    "SELECT COUNT(*) AS n FROM flights WHERE fare > 5": "not filtered on (line 1:41)",
+    "SELECT COUNT(CASE WHEN fare > 5 THEN delay END) AS n FROM flights": "not filtered on (line 1:24)",
+    "SELECT if(tailnum = 'N1', 1, 2) AS k FROM flights GROUP BY 1": "not output or grouped by (line 1:11)",
+    f"SELECT MIN(delay + flight_id) AS n {JOINED}": "distinct values or joined on, not output as a minimum",
 }
 
 
@@ -159,10 +160,13 @@ def test_use_that_the_owner_did_not_grant_is_refused(sql: str) -> None:
 def test_refusal_says_query_place_and_who_could_grant_it() -> None:
     with pytest.raises(QueryRefusedError) as caught:
         plan_of("SELECT COUNT(*) AS n,\n       MAX(fare) AS most\nFROM flights")
-    assert caught.value.message == ("query q: line 2, column 12: flights.fare may not be output as a maximum")
+    assert caught.value.message == (
+        "query q: `fare` of airline may be averaged or output as a minimum or summed, "
+        "not output as a maximum (line 2:12)"
+    )
     assert caught.value.hint == (
-        "`fare` of airline may be averaged or output as a minimum or summed, not output as a maximum; "
-        "only airline can grant `max`"
+        'add use "max" to column fare in dataset flights, which only airline can grant, '
+        "or remove it from the query"
     )
 
 
@@ -237,6 +241,19 @@ def test_parameters_have_the_type_of_their_range() -> None:
     plan_of("SELECT COUNT(*) AS n FROM flights WHERE delay > $least AND origin = $origin", YEAR, FROM)
     with pytest.raises(QueryRefusedError, match="int64 and text cannot be compared"):
         plan_of("SELECT COUNT(*) AS n FROM flights WHERE delay > $origin", FROM)
+
+
+def test_dates_and_decimals_are_parameters_of_their_type() -> None:
+    since = Parameter("since", low="2013-01-01", high="2013-12-31")
+    least = Parameter("cheap", low="0.00", high="99.95")
+    plan = plan_of(
+        "SELECT SUM(CASE WHEN leaves >= $since THEN fare * $cheap END) AS s FROM flights", since, least
+    )
+    statement = aggregate_statement(plan)
+    assert "CAST($since AS DATE)" in statement
+    assert "CAST($cheap AS DECIMAL(4,2))" in statement
+    with pytest.raises(QueryRefusedError, match="int64 and date cannot be compared"):
+        plan_of("SELECT COUNT(*) AS n FROM flights WHERE delay > $since", since)
 
 
 def test_parameter_that_the_query_never_uses_is_refused() -> None:

@@ -1,0 +1,93 @@
+"""What the allowed runs of a query can show together, run by run.
+
+Each `Series` is one quantity over the number of runs, for a table or a chart; another rule that bounds runs
+or what they reveal is another series. Counts are of one enclave's life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from party_client.agreements.plain_language import parameter_choices, window_sentences
+from protos.formats.agreement import Agreement
+from protos.formats.query import Query
+from protos.plan import Plan
+
+_POINTS_MOST: Final = 25
+
+
+@dataclass(frozen=True)
+class Series:
+    """One quantity after 0, 1, 2, … runs."""
+
+    name: str
+    points: tuple[tuple[int, int], ...]
+    """(Runs, quantity); from 0 to the last run, with steps between when there are many."""
+
+
+@dataclass(frozen=True)
+class RunBudget:
+    """How often a query may run and what the runs add up to."""
+
+    runs: int
+    """Of this query, in one enclave."""
+    choices: int
+    """Different ways in which one run can choose its parameters."""
+    different_results: int
+    """That all runs together can have at most."""
+    series: tuple[Series, ...]
+    sentences: tuple[str, ...]
+
+
+def run_budget(agreement: Agreement, query: Query, plan: Plan) -> RunBudget:
+    """The budget of `query` as `agreement` has it."""
+    runs = min(query.max_runs, agreement.limits.max_runs)
+    choices = parameter_choices(query.parameters)
+    different = min(runs, choices)
+    return RunBudget(
+        runs=runs,
+        choices=choices,
+        different_results=different,
+        series=(
+            Series("runs left", _points(runs, lambda n: runs - n)),
+            Series("different results", _points(runs, lambda n: min(n, choices))),
+            Series("pairs to subtract", _points(runs, lambda n: _pairs(min(n, choices)))),
+        ),
+        sentences=tuple(_sentences(agreement, query, plan, different)),
+    )
+
+
+def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -> Iterator[str]:
+    if parameter_choices(query.parameters) == 1:
+        yield (
+            "There is nothing to choose, and the data in an enclave does not change: every further run of "
+            "one enclave shows the same rows, or fewer."
+        )
+    elif different > 1:
+        required = plan.thresholds[0].required_units
+        yield (
+            f"All runs together give up to {different:,} different results, and {_pairs(different):,} pairs "
+            f"of them to subtract from each other. Rows that differ from an earlier release by fewer than "
+            f"{required:,} units are held back; three results or more, and values inside one row, are not "
+            "looked at together."
+        )
+    if windows := window_sentences(query):
+        yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."
+    if sum(item.max_runs for item in agreement.queries) > agreement.limits.max_runs:
+        yield f"Of all queries together there may be {agreement.limits.max_runs:,} in one enclave."
+    yield (
+        "Another enclave under this agreement begins to count again, when the parties send it their data: "
+        "two results from different days show the difference that new and missing units make."
+    )
+
+
+def _pairs(results: int) -> int:
+    return results * (results - 1) // 2
+
+
+def _points(runs: int, quantity: Callable[[int], int]) -> tuple[tuple[int, int], ...]:
+    steps = min(runs, _POINTS_MOST - 1)
+    counts = dict.fromkeys(runs * step // steps for step in range(steps + 1))
+    return tuple((count, quantity(count)) for count in counts)
