@@ -57,6 +57,7 @@ def read_select_untrusted(sql: str) -> tuple[exp.Select, dict[str, exp.Expr]]:
             hint="a UNION ALL stands in FROM, and the SELECT around it aggregates over it",
         )
     _require_depth(statement)
+    _require_whole(statement, sql)
     named = _named_queries(statement, sql)
     require_clauses(statement, sql, "distinct", "with_")
     return statement, named
@@ -127,6 +128,14 @@ def _require_depth(statement: exp.Select) -> None:
         f"nested deeper than {limits.SQL_MAX_DEPTH} levels",
         hint="each AND, OR and operator in a row counts as a level",
     )
+
+
+def _require_whole(statement: exp.Select, sql: str) -> None:
+    """No clause or operator lacks what it is about: the parser lets `WHERE @` through, with nothing in it."""
+    for node in statement.walk():
+        if node.error_messages():
+            place = place_of(node, sql) or place_of(statement, sql)
+            raise QueryRefusedError(f"{name_of(node)} of nothing", place=place)
 
 
 def require_only(node: exp.Expr, *allowed: str, sql: str) -> None:

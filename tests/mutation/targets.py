@@ -63,7 +63,9 @@ def _attestation(name: str) -> Target:
     return Target(f"party_client/attestation/{name}.py", tests)
 
 
-_ENGINE: Final = tuple(f"{_ENCLAVE}_{name}.py" for name in ("engine", "engine_damaged_chunks", "disclosure"))
+_ENGINE: Final = tuple(
+    f"{_ENCLAVE}_{name}.py" for name in ("engine", "engine_damaged_chunks", "disclosure", "disclosure_rules")
+)
 
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),

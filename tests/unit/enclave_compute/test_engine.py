@@ -225,6 +225,14 @@ def test_text_outside_its_type_in_a_dictionary_is_refused(text: bytes) -> None:
     assert caught.value.refusal is Refusal.SCHEMA_MISMATCH
 
 
+def test_one_long_text_among_others_of_a_dictionary_is_refused() -> None:
+    texts = pa.array(["a", "x" * (limits.CELL_MAX_BYTES + 1), "b"]).dictionary_encode()
+    engine = Engine(MEMORY_MIB, 1)
+    engine.create(one_column("text"))
+    with pytest.raises(RefusedError, match="outside its type"):
+        engine.append_untrusted("data", chunk(pa.table({"unit": pa.array([1, 2, 3]), "x": texts})))
+
+
 def test_texts_of_a_dictionary_are_normalised() -> None:
     dataset = one_column("text", normalise="email/v1")
     rows = table(dataset, [(1, " Ann@X.org"), (2, "ann@x.ORG")])

@@ -43,6 +43,8 @@ ALLOWED = [
 ]
 
 REFUSED = {
+    "SELECT COUNT(*) AS n FROM flights WHERE @": "ABS of nothing",
+    "SELECT @": "ABS of nothing",
     "INSERT INTO flights SELECT 1": "begin with SELECT",
     "": "begin with SELECT",
     "SELECT COUNT(* AS n FROM flights": "not SQL that can be read near line 1",
