@@ -55,11 +55,13 @@ OF_REFUSAL: Final[dict[Refusal, StatusCode]] = {
     Refusal.OUT_OF_ORDER: StatusCode.OUT_OF_RANGE,
     Refusal.OVER_LIMIT: StatusCode.INVALID_ARGUMENT,
     Refusal.SCHEMA_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Refusal.TOO_SMALL: StatusCode.INVALID_ARGUMENT,
     Refusal.MANIFEST_MISMATCH: StatusCode.INVALID_ARGUMENT,
     Refusal.SLOT_TAKEN: StatusCode.ALREADY_EXISTS,
     Refusal.NOT_READY: StatusCode.FAILED_PRECONDITION,
     Refusal.QUERY_REFUSED: StatusCode.FAILED_PRECONDITION,
     Refusal.NO_RUNS_LEFT: StatusCode.FAILED_PRECONDITION,
+    Refusal.NO_RUNS_NOW: StatusCode.FAILED_PRECONDITION,
     Refusal.OUT_OF_RESOURCES: StatusCode.RESOURCE_EXHAUSTED,
     Refusal.INTERNAL: StatusCode.INTERNAL,
 }

@@ -46,6 +46,7 @@ _FINAL: Final = frozenset[str](
         Refusal.OVER_LIMIT,
         Refusal.SCHEMA_MISMATCH,
         Refusal.SLOT_TAKEN,
+        Refusal.TOO_SMALL,
         Refusal.WRONG_PLACE,
     }
 )
