@@ -98,8 +98,7 @@ class Runs:
             agreement, signed_request, typ=BUDGET_REQUEST_LABEL, what="budget request"
         )
         request = BudgetRequest.decode_untrusted(payload)
-        if (request.agreement_digest, request.enclave_id) != (self._bound.digest, self._keys.enclave_id):
-            raise RefusedError(Refusal.WRONG_PLACE, "the request is for another agreement or enclave")
+        self._require_for_here(request)
         if request.requested_by != asker.id:
             raise RefusedError(Refusal.NOT_ALLOWED, "asked in the name of somebody else")
         now_s = self._clock.now_s()
@@ -115,8 +114,7 @@ class Runs:
             agreement, signed_request, typ=RUN_REQUEST_LABEL, what="run request"
         )
         request = RunRequest.decode_untrusted(payload)
-        if (request.agreement_digest, request.enclave_id) != (self._bound.digest, self._keys.enclave_id):
-            raise RefusedError(Refusal.WRONG_PLACE, "the request is for another agreement or enclave")
+        self._require_for_here(request)
         try:
             query = agreement.query(request.query)
         except KeyError as error:
@@ -128,6 +126,10 @@ class Runs:
         except FormatError as error:
             raise RefusedError(Refusal.NOT_ALLOWED, error.message) from error
         return _Allowed(request, signed_request, query, parameters)
+
+    def _require_for_here(self, request: RunRequest | BudgetRequest) -> None:
+        if (request.agreement_digest, request.enclave_id) != (self._bound.digest, self._keys.enclave_id):
+            raise RefusedError(Refusal.WRONG_PLACE, "the request is for another agreement or enclave")
 
     def _claims(
         self,

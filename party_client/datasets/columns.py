@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from protos.formats.schema import Column, Dataset
+from protos.formats.schema import Column
 
 HEX_DIGITS: Final = 32
 HEX_BYTES: Final = 16
@@ -40,13 +40,6 @@ def wire_type(column: Column) -> pa.DataType:
 
 DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 """The other type that a text column may come in: how a source reads texts that repeat, if it can."""
-
-
-def wire_schema(dataset: Dataset) -> pa.Schema:
-    """All columns of `dataset`, by name and in order."""
-    return pa.schema(
-        [pa.field(column.name, wire_type(column), nullable=column.nullable) for column in dataset.columns]
-    )
 
 
 def expected(column: Column) -> str:

@@ -127,11 +127,12 @@ def _show_peaks(console: Console, measured: dict[str, Measured], rows: int) -> N
 
 def _show_stages(console: Console, stages: dict[str, dict[str, Any]]) -> None:
     names = list(next(iter(stages.values()))["seconds"])
-    table = Table("each stage by itself, s", *names, "plaintext MB")
+    table = Table("each stage by itself, s (processor s)", *names, "plaintext MB")
     for suffix, measured in stages.items():
-        seconds = measured["seconds"]
+        seconds, cpu_seconds = measured["seconds"], measured["cpu_seconds"]
         plaintext = f"{measured['plaintext'] / 1e6:.0f}"
-        table.add_row(suffix, *(f"{seconds[name]:.2f}" for name in names), plaintext)
+        cells = (f"{seconds[name]:.2f} ({cpu_seconds[name]:.2f})" for name in names)
+        table.add_row(suffix, *cells, plaintext)
     console.print(table)
 
 

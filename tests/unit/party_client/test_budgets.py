@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from protos.formats.budget import BUDGET_LABEL, Budget
 from protos.formats.canonical import decode_untrusted
 from protos.formats.errors import SignatureError
 from protos.formats.limits import BUDGET_MAX_BYTES
-from tests import world
 from tests.unit.party_client.direct_coordinator import DirectCoordinator
 from tests.world import ANALYST, Enclave
 
@@ -28,24 +27,6 @@ class Between(DirectCoordinator):
 
     def get_budget(self, job_id: str, signed_request: bytes) -> bytes:
         return self.change(super().get_budget(job_id, signed_request))
-
-
-@pytest.fixture
-def enclave(tmp_path: Path) -> Iterator[Enclave]:
-    with world.simulated_enclave(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-def agreed(enclave: Enclave) -> Agreement:
-    (root,) = enclave.roots
-    return world.agreement(root.sha256)
-
-
-@pytest.fixture
-def bound(enclave: Enclave, agreed: Agreement) -> Enclave:
-    enclave.bind(agreed)
-    return enclave
 
 
 @pytest.fixture

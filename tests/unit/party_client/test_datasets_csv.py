@@ -8,6 +8,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from party_client.datasets import (
@@ -20,7 +21,7 @@ from party_client.datasets import (
     TooMuchDataError,
     open_source,
 )
-from party_client.datasets.columns import wire_schema
+from party_client.datasets.columns import wire_type
 from tests.unit.party_client.sample_datasets import (
     EVERY_TYPE,
     GOOD_ROW,
@@ -42,7 +43,8 @@ def row(**changes: str) -> str:
 
 def test_every_type_is_read_as_agreed(tmp_path: Path) -> None:
     table = read(write_csv(tmp_path, GOOD_ROW), dataset())
-    assert table.schema.equals(wire_schema(dataset()))
+    agreed = [pa.field(one.name, wire_type(one), nullable=one.nullable) for one in dataset().columns]
+    assert table.schema.equals(pa.schema(agreed))
     assert table.to_pylist() == [
         {
             "key": bytes.fromhex("00112233445566778899aabbccddeeff"),

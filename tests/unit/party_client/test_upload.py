@@ -21,6 +21,7 @@ from party_client.upload_journal import JournalError
 from protos.formats import cose
 from protos.formats.agreement import Agreement
 from protos.formats.errors import SealError
+from protos.formats.rules import Rules
 from protos.formats.sealed import ACCEPTANCE_LABEL
 from protos.v1 import concordat_pb2 as wire
 from tests.unit.party_client.direct_coordinator import JOB, DirectCoordinator
@@ -310,6 +311,20 @@ def test_a_coordinator_that_alters_chunks_is_refused(
     with pytest.raises(CallRefusedError) as caught:
         party.send()
     assert caught.value.refusal == "does-not-open"
+
+
+def test_a_dataset_that_is_too_small_leaves_no_journal(tmp_path: Path) -> None:
+    """The same rows would be refused again: there is nothing to continue."""
+    with simulated_enclave(tmp_path / "strict machine") as strict:
+        agreed = big_agreement(strict)
+        small = replace(agreed.dataset("purchases"), rules=Rules(min_rows=ROWS + 1))
+        agreed = replace(agreed, datasets=(agreed.dataset("visits"), small))
+        strict.bind(agreed)
+        party = Party(tmp_path, strict, agreed)
+        with pytest.raises(CallRefusedError) as caught:
+            party.send()
+        assert caught.value.refusal == "too-small"
+        assert party.journals == []
 
 
 def test_a_coordinator_that_claims_chunks_it_does_not_have_gains_nothing(party: Party) -> None:
