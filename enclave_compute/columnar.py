@@ -24,7 +24,7 @@ from protos.formats.calls import Refusal
 from protos.formats.columns import Buffers, Texts, read_columns_untrusted, width_bits
 from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.schema import Column, Dataset
-from protos.plan.sql import quoted
+from protos.plan.quoting import quoted
 from protos.plan.values import column_type
 
 _UUID: Final = {"ARROW:extension:name": "arrow.uuid", "ARROW:extension:metadata": ""}

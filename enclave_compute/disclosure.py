@@ -11,11 +11,11 @@ Follows `protos/plan/README.md`, "What leaves".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from enclave_compute.differencing import Asked, hold_back_similar
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.engine import Computed, Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.table import columns_sql, write_table
@@ -26,7 +26,8 @@ from protos.formats.query import ParameterValue
 from protos.formats.receipt import Suppression
 from protos.plan import Output, Plan, QueryRefusedError, Threshold
 from protos.plan.expressions import Aggregate
-from protos.plan.sql import quoted, support_column, units_column
+from protos.plan.hidden import row_condition, support_column, units_column
+from protos.plan.quoting import quoted
 
 _REFUSALS: Final[tuple[tuple[type[Exception], Refusal], ...]] = (
     (QueryRefusedError, Refusal.QUERY_REFUSED),
@@ -53,15 +54,20 @@ def release(
     plan: Plan,
     parameters: Mapping[str, ParameterValue],
     *,
-    earlier: Sequence[Asked] = (),
+    guard: Differencing | None = None,
 ) -> Released:
-    """Compute `plan` and let out what thresholds and `earlier` releases allow. Raises `RefusedError`."""
-    asked = Asked(plan, parameters)
-    comparable = [other for other in earlier if asked.is_comparable_to(other)]
-    with engine.execute(plan, parameters, with_groups=bool(comparable)) as computed:
+    """Compute `plan` and let out what thresholds and `guard` allow. Raises `RefusedError`.
+
+    What the guard is to compare later releases with, it is told by `Differencing.remember`.
+    """
+    if guard is not None and not guard.is_needed(plan):
+        guard = None
+    with engine.execute(plan, parameters, with_sets=guard is not None) as computed:
         suppressed = _suppressed(plan, computed)
-        if comparable:
-            suppressed += (_difference(plan, hold_back_similar(computed, asked, comparable)),)
+        if guard is not None:
+            held_back = guard.hold_back(computed, Asked(plan, parameters))
+            if held_back is not None:
+                suppressed += (_difference(plan, held_back),)
         rows, least_bytes = computed.numbers(_sizes(plan))
         # What cannot fit is not even fetched: it would need memory outside the engine's limit.
         if least_bytes > limits.RESULT_MAX_BYTES:
@@ -90,17 +96,11 @@ def _sizes(plan: Plan) -> list[str]:
         if output.expression.type.kind == "text"
     ]
     row_bytes = " + ".join([str(len(plan.outputs)), *texts])
-    condition = _row_condition(plan)
+    condition = row_condition(plan)
     return [
         f"COUNT(*) FILTER (WHERE {condition})",
         f"COALESCE(SUM({row_bytes}) FILTER (WHERE {condition}), 0)",
     ]
-
-
-def _row_condition(plan: Plan) -> str:
-    return " AND ".join(
-        _enough(threshold, units_column(_unit(plan, threshold))) for threshold in plan.thresholds
-    )
 
 
 def _unit(plan: Plan, threshold: Threshold) -> int:
@@ -115,7 +115,7 @@ def _released_select(plan: Plan) -> str:
     """The visible columns of the rows that may leave, in the order of all their values."""
     values = ", ".join(f"{_value(plan, output)} AS {quoted(output.name)}" for output in plan.outputs)
     order = ", ".join(f"{quoted(output.name)} ASC NULLS LAST" for output in plan.outputs)
-    visible = f"SELECT {values} FROM {{rows}} WHERE {_row_condition(plan)}"  # noqa: S608
+    visible = f"SELECT {values} FROM {{rows}} WHERE {row_condition(plan)}"  # noqa: S608
     return f"SELECT {columns_sql(plan.outputs)} FROM ({visible}) ORDER BY {order}"  # noqa: S608
 
 
@@ -143,7 +143,7 @@ def _suppressed(plan: Plan, computed: Computed) -> tuple[Suppression, ...]:
     rules = [threshold.rule for threshold in plan.thresholds]
     if plan.supports:
         supported = " AND ".join(_support_condition(plan, index) for index in range(len(plan.supports)))
-        counts.append(f"COUNT(*) FILTER (WHERE {_row_condition(plan)} AND NOT ({supported}))")
+        counts.append(f"COUNT(*) FILTER (WHERE {row_condition(plan)} AND NOT ({supported}))")
         rules.append(f"a value with fewer than {plan.thresholds[0].required_units} distinct units behind it")
     numbers = computed.numbers(counts)
     return tuple(Suppression(rule, _bucket(number)) for rule, number in zip(rules, numbers, strict=True))

@@ -10,6 +10,7 @@ Equal inputs give equal answers, with any number of threads and in any order of 
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ from protos.formats.limits import MIB
 from protos.formats.query import ParameterValue
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan
-from protos.plan.sql import aggregate_statement, quoted
+from protos.plan.hidden import COMPUTED
+from protos.plan.quoting import quoted
+from protos.plan.sql import PRINT_KEY, aggregate_statement
 from protos.plan.values import column_type
 
 _BEFORE_FIRST_STATEMENT: Final = {
@@ -50,7 +53,6 @@ _LOCKS: Final = (
     "SET lock_configuration = true",
 )
 _CHUNK: Final = "_chunk"
-_COMPUTED: Final = "_computed"
 _UNIQUE_ROWS_AT_ONCE: Final = 2**21
 _WAITING_CHUNKS: Final = 64
 _WAITING_BYTES: Final = 24 * MIB
@@ -76,6 +78,8 @@ class Engine:
         for statement in _LOCKS:
             self._connection.execute(statement)
         self._tables: dict[str, _Table] = {}
+        # 96 bits in 16 characters: with a privacy unit of 128 bits as text it is one block of the hash.
+        self._secrets: Mapping[str, ParameterValue] = {PRINT_KEY: secrets.token_urlsafe(12)}
 
     def create(self, dataset: Dataset) -> None:
         """Make room for `dataset`, which must not be there."""
@@ -124,32 +128,33 @@ class Engine:
             table.connection.close()
 
     def execute(
-        self, plan: Plan, parameters: Mapping[str, ParameterValue], *, with_groups: bool = False
+        self, plan: Plan, parameters: Mapping[str, ParameterValue], *, with_sets: bool = False
     ) -> Computed:
         """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back.
 
-        `with_groups` adds the hidden columns that rows are compared by.
+        `with_sets` adds the hidden columns that releases are compared by.
         """
         for table in self._tables.values():
             with table.lock:
                 _insert_waiting(table)
-        connection = self._connection.cursor()
+        computed = Computed(self._connection.cursor(), {**parameters, **self._secrets})
         try:
-            with _refusing():
-                select = aggregate_statement(plan, with_groups=with_groups)
-                statement = f"CREATE TEMP TABLE {_COMPUTED} AS {select}"
-                connection.execute(statement, dict(parameters))
+            select = aggregate_statement(plan, with_sets=with_sets)
+            computed.make(f"CREATE TEMP TABLE {COMPUTED} AS {select}")
         except RefusedError:
-            connection.close()
+            computed.close()
             raise
-        return Computed(connection)
+        return computed
 
 
 class Computed:
     """The rows that a plan gave, hidden columns and all. Only what decides on disclosure may look at them."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, ParameterValue]
+    ) -> None:
         self._connection = connection
+        self._parameters = parameters
 
     def __enter__(self) -> Computed:
         return self
@@ -157,22 +162,30 @@ class Computed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.execute(f"DROP TABLE {_COMPUTED}")
+        self.close()
+
+    def close(self) -> None:
+        """Forget the rows."""
+        self.drop([COMPUTED])
         self._connection.close()
 
     def numbers(self, expressions: list[str]) -> tuple[int, ...]:
         """One row of whole numbers: each of `expressions` aggregated over all rows."""
         with _refusing():
-            select = f"SELECT {', '.join(expressions)} FROM {_COMPUTED}"  # noqa: S608
+            select = f"SELECT {', '.join(expressions)} FROM {COMPUTED}"  # noqa: S608
             (row,) = self._connection.execute(select).fetchall()
         return tuple(int(number) for number in row)
 
     def make(self, statement: str, parameters: Mapping[str, ParameterValue] | None = None) -> None:
-        """Lay down a temporary table beside the rows, from the same data."""
+        """Lay down a table beside the rows, from them or the same data.
+
+        `parameters` stand in for those of this run, where the statement is of another one.
+        """
+        known = {**self._parameters, **(parameters or {})}
         with _refusing():
             (parsed,) = self._connection.extract_statements(statement)
             # Which the engine insists on: not one too many.
-            named = {name: (parameters or {})[name] for name in parsed.named_parameters}
+            named = {name: known[name] for name in parsed.named_parameters}
             self._connection.execute(parsed, named)
 
     def drop(self, tables: list[str]) -> None:
@@ -186,15 +199,15 @@ class Computed:
             return [int(number) for (number,) in self._connection.execute(select).fetchall()]
 
     def remove(self, delete: str) -> int:
-        """How many rows `delete`, which deletes FROM {computed}, took away."""
+        """How many of the rows `delete` took away."""
         with _refusing():
-            ((removed,),) = self._connection.execute(delete.format(computed=_COMPUTED)).fetchall()
+            ((removed,),) = self._connection.execute(delete).fetchall()
         return int(removed)
 
     def batches(self, select: str) -> list[Any]:
         """The rows of `select`, which reads FROM {rows}, as Arrow arrays of structs in their order."""
         with _refusing():
-            return list(na.c_array_stream(self._connection.sql(select.format(rows=_COMPUTED))))
+            return list(na.c_array_stream(self._connection.sql(select.format(rows=COMPUTED))))
 
 
 def _column_definition(column: Column) -> str:

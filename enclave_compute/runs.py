@@ -13,7 +13,7 @@ from enclave_compute import disclosure
 from enclave_compute.asking import verify_asker_untrusted
 from enclave_compute.binding import Bound, require_valid_now
 from enclave_compute.clock import NsmClock
-from enclave_compute.differencing import Asked
+from enclave_compute.differencing import Differencing
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
@@ -52,8 +52,7 @@ class Runs:
         self._clock = clock
         self._ledger = Ledger(bound.agreement)
         self._ticks = Ticks(bound.agreement.limits.tick_s)
-        self._asked: list[Asked] = []
-        """What has been released, each once: what later releases are compared with."""
+        self._differencing = Differencing(bound.plans.values())
 
     def released(self, run_id: bytes) -> Release:
         """What run `run_id` released. Raises `RefusedError` when there is no such run."""
@@ -74,19 +73,15 @@ class Runs:
         plan = self._bound.plans[allowed.query.id]
         # Everything after this, the receipt's signed time included, happens at a tick.
         with self._ticks.awaited():
-            released = disclosure.release(self._engine, plan, allowed.parameters, earlier=self._asked)
+            released = disclosure.release(self._engine, plan, allowed.parameters, guard=self._differencing)
         # The time of the charge is that of the release, not of the request: computing may take long, and
         # windows are about when results leave. Runs take turns, so there are no fewer left than before.
         now_s = self._clock.now_s()
         claims = self._claims(allowed, released, used, runs_left, now_s)
         release = self._seal(allowed, released.table_ipc, claims)
         self._ledger.write(claims, release, now_s=now_s)
-        self._remember(Asked(plan, allowed.parameters))
+        self._differencing.remember()
         return release
-
-    def _remember(self, asked: Asked) -> None:
-        if asked not in self._asked:
-            self._asked.append(asked)
 
     def budget(self, signed_request: bytes) -> bytes:
         """What is left of every query, signed with the key that the attested bundle names.

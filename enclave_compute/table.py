@@ -16,7 +16,7 @@ import nanoarrow as na
 from nanoarrow.ipc import StreamWriter
 
 from protos.plan import Output
-from protos.plan.sql import quoted
+from protos.plan.quoting import quoted
 
 _ZEROS: Final = {
     "bool": "FALSE",

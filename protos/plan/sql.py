@@ -22,6 +22,7 @@ from protos.plan.expressions import (
     Expression,
     ParameterRef,
 )
+from protos.plan.hidden import group_column, print_column, support_column, units_column
 from protos.plan.plan import Output, Plan
 from protos.plan.quoting import quoted
 from protos.plan.relations import (
@@ -39,26 +40,27 @@ from protos.plan.relations import (
 from protos.plan.values import DECIMAL_MAX_DIGITS, FLOAT64, ValueType
 
 __all__ = [
+    "PRINT_KEY",
     "aggregate_statement",
     "expression_sql",
-    "group_column",
     "group_values",
-    "quoted",
+    "print_sql",
     "rows_sql",
-    "support_column",
     "total_sql",
-    "units_column",
 ]
+PRINT_KEY: Final = "_print_key"
+"""The parameter with the secret that prints are made with."""
 _ONE_GROUP: Final = "TRUE"
 
 
-def aggregate_statement(plan: Plan, *, with_groups: bool = False) -> str:
+def aggregate_statement(plan: Plan, *, with_sets: bool = False) -> str:
     """SELECT of the outputs, then `units_column`s, then `support_column`s; parameters stand as $name.
 
-    With groups, the hidden `group_column`s say which row is which, whatever the query shows of it.
+    With sets, the hidden `group_column`s say which row is which, whatever the query shows of it, and the
+    `print_column`s tell the sets of units behind them apart; `PRINT_KEY` is one more parameter.
     """
     if plan.analysis == "list":
-        return _list_statement(plan, with_groups=with_groups)
+        return _list_statement(plan, with_sets=with_sets)
     columns = [f"{_output(output, plan.sources)} AS {quoted(output.name)}" for output in plan.outputs]
     columns += [
         f"COUNT(DISTINCT {expression_sql(unit)}) AS {quoted(units_column(index))}"
@@ -70,8 +72,12 @@ def aggregate_statement(plan: Plan, *, with_groups: bool = False) -> str:
             f"AS {quoted(support_column(number, index))}"
             for index, unit in enumerate(plan.counted)
         ]
-    if with_groups:
+    if with_sets:
         columns += [f"{value} AS {quoted(group_column(n))}" for n, value in enumerate(group_values(plan))]
+        columns += [
+            f"bit_xor(DISTINCT {print_sql(expression_sql(unit))}) AS {quoted(print_column(index))}"
+            for index, unit in enumerate(plan.counted)
+        ]
     return _clauses(columns, rows_sql(plan), plan.groups)
 
 
@@ -82,7 +88,7 @@ def _clauses(columns: list[str], rows: str, groups: tuple[Expression, ...]) -> s
     return "\n".join(clauses)
 
 
-def _list_statement(plan: Plan, *, with_groups: bool) -> str:
+def _list_statement(plan: Plan, *, with_sets: bool) -> str:
     """The distinct rows of a list, each with the number of units behind the whole list."""
     names = [quoted(output.name) for output in plan.outputs]
     units = [quoted(f"_unit_{index}") for index in range(len(plan.counted))]
@@ -92,8 +98,13 @@ def _list_statement(plan: Plan, *, with_groups: bool) -> str:
         f'(SELECT COUNT(DISTINCT {name}) FROM "_overlap") AS {quoted(units_column(index))}'  # noqa: S608
         for index, name in enumerate(units)
     ]
-    if with_groups:
+    if with_sets:
         counts.append(f"{_ONE_GROUP} AS {quoted(group_column(0))}")
+        counts += [
+            f'(SELECT bit_xor(DISTINCT {print_sql(name)}) FROM "_overlap") '  # noqa: S608
+            f"AS {quoted(print_column(index))}"
+            for index, name in enumerate(units)
+        ]
     overlap = f"SELECT {', '.join(values)}\n{rows_sql(plan)}"
     return (
         f'WITH "_overlap" AS MATERIALIZED ({overlap})\n'
@@ -111,11 +122,6 @@ def _joined(sources: tuple[AnySource, ...], where: Expression | None) -> str:
     return joined if where is None else f"{joined}\nWHERE {total_sql(where)}"
 
 
-def group_column(number: int) -> str:
-    """The hidden column with the value of one GROUP BY expression."""
-    return f"_group_{number}"
-
-
 def group_values(plan: Plan) -> list[str]:
     """SQL for what tells the rows of a result apart; of a result of one row or a list, one constant."""
     if plan.analysis == "list" or not plan.groups:
@@ -123,14 +129,13 @@ def group_values(plan: Plan) -> list[str]:
     return list(map(total_sql, plan.groups))
 
 
-def units_column(unit: int) -> str:
-    """The hidden column that counts distinct values of the unit with this index in `Plan.counted`."""
-    return f"_units_{unit}"
+def print_sql(unit: str) -> str:
+    """The secret number of one unit, uniform in 128 bits to whoever has no `PRINT_KEY`; NULL of NULL.
 
-
-def support_column(support: int, unit: int) -> str:
-    """As `units_column`, over the rows that support an aggregate; `support` is its index in the plan."""
-    return f"_units_{unit}_support_{support}"
+    MD5 of the key before the text: nobody sees these numbers, so what is asked of it is a pseudo-random
+    function, which it still is, and one block of it is cheap.
+    """
+    return f"md5_number(CAST(${PRINT_KEY} AS VARCHAR) || CAST({unit} AS VARCHAR))"
 
 
 def total_sql(expression: Expression) -> str:

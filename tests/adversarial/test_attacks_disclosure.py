@@ -15,7 +15,8 @@ from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
 from protos.formats.schema import Dataset
 from protos.plan import QueryRefusedError
-from protos.plan.sql import aggregate_statement, support_column
+from protos.plan.hidden import support_column
+from protos.plan.sql import aggregate_statement
 from tests import chunk_tables
 from tests import engine_world as world
 from tests.engine_world import MEMORY_MIB, column, plan_of, rows_of, run, with_column, with_threshold

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from enclave_compute.differencing import Asked
+from enclave_compute.differencing import Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from enclave_compute.nsm import Nsm
@@ -76,15 +76,14 @@ def test_attack_18_a_total_less_its_parts() -> None:
     rows = patients([(n, "a" if n < 9 else "b", 1) for n in range(10)])
     engine = Engine(engine_world.MEMORY_MIB, 2)
     engine_world.load(engine, PATIENTS, rows)
-    parts, total = (
-        Asked(engine_world.plan_of(sql, datasets=(PATIENTS,)), {"which": which})
-        for which, sql in enumerate(
-            ("SELECT COUNT(*) AS n FROM patients GROUP BY town", "SELECT COUNT(*) AS n FROM patients")
-        )
-    )
-    assert rows_of(release(engine, parts.plan, {})) == [(9,)]
-    assert rows_of(release(engine, total.plan, {}, earlier=[])) == [(10,)]
-    assert rows_of(release(engine, total.plan, {}, earlier=[parts])) == []
+    total = engine_world.plan_of("SELECT COUNT(*) AS n FROM patients", datasets=(PATIENTS,))
+    by_town = "SELECT COUNT(*) AS n FROM patients GROUP BY town"
+    parts = replace(engine_world.plan_of(by_town, datasets=(PATIENTS,)), query="parts")
+    guard = Differencing([parts, total])
+    assert rows_of(release(engine, parts, {}, guard=guard)) == [(9,)]
+    assert rows_of(release(engine, total, {}, guard=guard)) == [(10,)], "before the parts have left"
+    guard.remember()
+    assert rows_of(release(engine, parts, {}, guard=guard)) == []
 
 
 # --- 19 -----------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def main() -> None:
         _show_peaks(console, measured, rows)
         stages = {suffix: _stages(Path(folder), paths, suffix, memory_mib) for suffix in workload.FORMATS}
         _show_stages(console, stages)
+        _show_guards(console, _guards(Path(folder), paths, memory_mib, rounds))
     console.print(f"verification of one attestation document: {spread(attestation.milliseconds())} ms")
     for mechanism, taken in noise.seconds().items():
         console.print(f"{mechanism} noise on {noise.CELLS} cells of one column: {spread(taken)} s")
@@ -73,6 +74,11 @@ def _plain(sql: str) -> dict[str, Any]:
 def _stages(folder: Path, paths: dict[tuple[str, str], Path], suffix: str, memory_mib: int) -> dict[str, Any]:
     files = (str(paths["a", suffix]), str(paths["b", suffix]))
     return _child("tests.bench.stages", str(folder / "bench.agreement"), *files, str(memory_mib))
+
+
+def _guards(folder: Path, paths: dict[tuple[str, str], Path], memory_mib: int, rounds: int) -> dict[str, Any]:
+    files = (str(paths["a", "parquet"]), str(paths["b", "parquet"]))
+    return _child("tests.bench.guards", str(folder / "bench.agreement"), *files, str(memory_mib), str(rounds))
 
 
 def _child(module: str, *words: str) -> dict[str, Any]:
@@ -134,6 +140,16 @@ def _show_stages(console: Console, stages: dict[str, dict[str, Any]]) -> None:
         cells = (f"{seconds[name]:.2f} ({cpu_seconds[name]:.2f})" for name in names)
         table.add_row(suffix, *cells, plaintext)
     console.print(table)
+
+
+def _show_guards(console: Console, guards: dict[str, dict[str, list[float]]]) -> None:
+    for query, levels in guards.items():
+        table = Table(f"guards, query {query}", "s", "with / without")
+        without = levels["none"]
+        for level, taken in levels.items():
+            ratios = [guarded / plain for guarded, plain in zip(taken, without, strict=True)]
+            table.add_row(level, spread(taken), spread(ratios))
+        console.print(table)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ SELECT a.segment AS segment, a.region AS region, COUNT(*) AS n, COUNT(DISTINCT b
        SUM(b.amount) AS total, AVG(b.amount) AS mean
 FROM a JOIN b ON a.key = b.key GROUP BY a.segment, a.region
 """
+GUARDED_SQL: Final = {
+    "with a distinct count": SECURED_SQL,
+    "sums alone": """
+SELECT a.segment AS segment, a.region AS region, COUNT(*) AS n, SUM(b.amount) AS total, AVG(b.amount) AS mean
+FROM a JOIN b ON a.key = b.key GROUP BY a.segment, a.region
+""",
+}
+"""What the guards are measured on; they count distinct people, the second query does not ask for it."""
 PLAIN_SQL: Final = """
 SELECT a.segment, a.region, COUNT(*) AS n, COUNT(DISTINCT b.key) AS people,
        SUM(b.amount) AS total, AVG(b.amount) AS mean
@@ -64,7 +72,7 @@ max_rows = 1_000_000_000
 max_bytes = 1_000_000_000_000
 [datasets.columns]
 key = {{ type = "hex128", uses = ["join", "count_distinct"] }}
-amount = {{ type = "decimal(12,2)", uses = ["sum", "avg"] }}
+amount = {{ type = "decimal(12,2)", uses = ["sum", "avg", "filter"] }}
 ts = {{ type = "int64" }}
 
 [[queries]]

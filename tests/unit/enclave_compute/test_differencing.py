@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enclave_compute.differencing import Asked
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.disclosure import Released, release
-from enclave_compute.engine import Engine
+from enclave_compute.engine import Computed, Engine
 from protos.formats.query import Parameter, ParameterValue
 from protos.formats.schema import Dataset
 from protos.plan import Plan
@@ -71,7 +72,12 @@ def asked(sql: str, **parameters: ParameterValue) -> Asked:
 
 
 def released(engine: Engine, what: Asked, *earlier: Asked) -> Released:
-    return release(engine, what.plan, what.parameters, earlier=earlier)
+    """What leaves for `what` after all of `earlier` have left."""
+    guard = Differencing([one.plan for one in (what, *earlier)])
+    for one in earlier:
+        release(engine, one.plan, one.parameters, guard=guard)
+        guard.remember()
+    return release(engine, what.plan, what.parameters, guard=guard)
 
 
 def held_back(result: Released) -> int | None:
@@ -155,7 +161,7 @@ def test_releases_over_other_datasets_are_not_compared() -> None:
     engine = engine_with([(n, "x", 20 + n) for n in range(30)], VISITS, MEMBERS)
     earlier = Asked(plan("SELECT COUNT(*) AS n FROM members", VISITS, MEMBERS), {})
     now = Asked(plan(TOTAL_YOUNGER, VISITS, MEMBERS), {"least": 49})
-    assert held_back(release(engine, now.plan, now.parameters, earlier=[earlier])) is None
+    assert held_back(released(engine, now, earlier)) is None
 
 
 def test_the_strictest_threshold_of_either_release_holds() -> None:
@@ -166,15 +172,16 @@ def test_the_strictest_threshold_of_either_release_holds() -> None:
     earlier = Asked(plan(joined, VISITS, strict), {})
     for least, rows in ((46, []), (45, [(25,)])):
         now = Asked(plan(TOTAL_YOUNGER, VISITS, strict), {"least": least})
-        assert rows_of(release(engine, now.plan, now.parameters, earlier=[earlier])) == rows
+        assert rows_of(released(engine, now, earlier)) == rows
 
 
-def test_a_threshold_of_one_compares_and_holds_nothing_back() -> None:
+def test_where_one_unit_is_enough_nothing_is_compared() -> None:
     open_to_all = replace(VISITS, threshold=1, rules=replace(VISITS.rules, single_units=True))
     engine = engine_with([(n, "x", 20 + n) for n in range(30)], open_to_all)
     now = Asked(plan(TOTAL_YOUNGER, open_to_all), {"least": 49})
     earlier = Asked(plan(TOTAL, open_to_all), {})
-    assert rows_of(release(engine, now.plan, now.parameters, earlier=[earlier])) == [(29,)]
+    result = released(engine, now, earlier)
+    assert (rows_of(result), held_back(result)) == ([(29,)], None)
 
 
 def test_a_parameter_may_stand_in_the_outputs_alone() -> None:
@@ -183,11 +190,59 @@ def test_a_parameter_may_stand_in_the_outputs_alone() -> None:
     assert (rows_of(result), held_back(result)) == ([(30,)], 0)
 
 
-def test_nothing_is_left_behind() -> None:
-    engine = thirty()
-    released(engine, asked(YOUNGER, least=48), asked(BY_PLACE), asked(TOTAL))
-    ((count,),) = engine._connection.execute("SELECT COUNT(*) FROM duckdb_tables()").fetchall()
-    assert count == 1
+def tables_in(engine: Engine) -> list[str]:
+    found = engine._connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
+    return [name for (name,) in found]
+
+
+def test_of_a_release_sizes_and_prints_are_kept_and_nothing_of_what_never_left() -> None:
+    engine, guard = thirty(), Differencing([plan(YOUNGER), plan(TOTAL)])
+    for least, leaves in ((48, True), (47, False), (46, False), (48, True)):
+        what = asked(YOUNGER, least=least)
+        release(engine, what.plan, what.parameters, guard=guard)
+        if leaves:
+            guard.remember()
+    last = ["_release_4_rows", "_release_4_whole"]
+    assert tables_in(engine) == ["_release_1_rows", "_release_1_whole", *last, "visits"]
+    total = asked(TOTAL)
+    release(engine, total.plan, {}, guard=guard)
+    assert not set(last) & set(tables_in(engine)), "the same release twice is one"
+
+
+def test_where_only_one_result_can_leave_nothing_is_laid_down() -> None:
+    engine, total = thirty(), plan(TOTAL)
+    release(engine, total, {}, guard=Differencing([total]))
+    assert tables_in(engine) == ["visits"]
+
+
+def laid_down(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Will have the sets themselves that were laid down."""
+    found: list[str] = []
+    make = Computed.make
+
+    def noting(self: Computed, statement: str, *rest: Any) -> None:
+        found.extend(re.findall(r"CREATE TEMP TABLE \"_(\w+_members_\d)\"", statement))
+        make(self, statement, *rest)
+
+    monkeypatch.setattr(Computed, "make", noting)
+    return found
+
+
+def test_sizes_and_prints_settle_what_is_equal_or_far_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, found = thirty(), laid_down(monkeypatch)
+    released(engine, asked(TOTAL_YOUNGER, least=900), asked(TOTAL), asked(BY_PLACE))
+    assert found == []
+    released(engine, asked(TOTAL_YOUNGER, least=49), asked(TOTAL))
+    assert found == ["release_2_members_0", "release_1_members_0"]
+
+
+def test_sets_of_the_same_size_that_are_not_the_same_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ages 20 to 29 and 21 to 30: ten people each, two of whom are in one of them only."""
+    counted = "SELECT COUNT(*) AS n FROM visits WHERE age >= $least AND age < $least + 10"
+    engine, found = thirty(), laid_down(monkeypatch)
+    assert rows_of(released(engine, asked(counted, least=21), asked(counted, least=20))) == []
+    assert rows_of(released(engine, asked(counted, least=22), asked(counted, least=20))) == [(10,)]
+    assert found == ["release_2_members_0", "release_1_members_0"] * 2
 
 
 PEOPLE = st.lists(

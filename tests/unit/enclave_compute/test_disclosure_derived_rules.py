@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enclave_compute.differencing import Asked
+from enclave_compute.differencing import Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.rules import Clamp, OptOut
@@ -102,6 +102,9 @@ def test_differences_are_seen_through_derived_tables() -> None:
     inner = "SELECT customer, SUM(amount) AS total FROM orders GROUP BY customer"
     whole = plan_of(f"SELECT SUM(total) AS s FROM ({inner}) AS t", datasets=(ORDERS,))
     least = plan_of(f"SELECT SUM(total) AS s FROM ({inner}) AS t WHERE total > 496", datasets=(ORDERS,))
-    earlier = [Asked(replace(whole, query="other"), {})]
-    assert rows_of(release(engine, least, {})) == [(sum(496 + n for n in range(1, 6)),)]
-    assert rows_of(release(engine, least, {}, earlier=earlier)) == []
+    whole = replace(whole, query="other")
+    guard = Differencing([whole, least])
+    assert rows_of(release(engine, least, {}, guard=guard)) == [(sum(496 + n for n in range(1, 6)),)]
+    release(engine, whole, {}, guard=guard)
+    guard.remember()
+    assert rows_of(release(engine, least, {}, guard=guard)) == []
