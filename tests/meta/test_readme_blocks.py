@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,16 @@ def test_the_readme_shows_commands_that_are_run() -> None:
     assert commands(readme), "no block is marked `<!-- test: NAME -->`"
 
 
+def on_a_free_port(page: str) -> str:
+    """The page with its own port on this machine exchanged: somebody else may be listening there."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return re.sub(r"\b127\.0\.0\.1:7443\b", f"127.0.0.1:{free.getsockname()[1]}", page)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_page_works_as_shown(path: Path, tmp_path: Path) -> None:
-    require_page_works((ROOT / path).read_text(encoding="utf-8"), folder=tmp_path, timeout_s=240)
+    shown = (ROOT / path).read_text(encoding="utf-8")
+    require_page_works(on_a_free_port(shown), folder=tmp_path, timeout_s=240)
 
 
 def page(*lines: str, note: str = "<!-- test: example -->") -> str:
