@@ -66,6 +66,11 @@ def _attestation(name: str) -> Target:
 _ENGINE: Final = tuple(
     f"{_ENCLAVE}_{name}.py" for name in ("engine", "engine_damaged_chunks", "disclosure", "disclosure_rules")
 )
+_DIFFERENCES: Final = (
+    f"{_ENCLAVE}_differencing.py",
+    f"{_ENCLAVE}_disclosure_derived_rules.py",
+    f"{_ADVERSARIAL}_rules.py",
+)
 
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
@@ -77,6 +82,8 @@ TARGETS: Final = (
         "enclave_compute/disclosure.py",
         (f"{_ENCLAVE}_disclosure.py", f"{_ENCLAVE}_disclosure_sizes.py", f"{_ADVERSARIAL}_disclosure.py"),
     ),
+    Target("enclave_compute/differencing.py", _DIFFERENCES),
+    Target("protos/plan/unit_sets.py", _DIFFERENCES),
     _enclave("ledger", f"{_ADVERSARIAL}_enclave_runs.py"),
     _enclave("calls", f"{_ENCLAVE}_enclave_life.py", f"{_ADVERSARIAL}_enclave_runs.py"),
     _enclave("phases"),
