@@ -41,6 +41,7 @@ MEMBERS = replace(
     unique=("person",),
     threshold=2,
 )
+BOTH = (MEMBERS, VISITS)
 LEAST = Parameter("least", low=0, high=1000)
 BY_PLACE = "SELECT place, COUNT(*) AS n FROM visits GROUP BY place"
 YOUNGER = "SELECT place, COUNT(*) AS n FROM visits WHERE age < $least GROUP BY place"
@@ -155,6 +156,48 @@ def test_units_are_people_and_not_rows() -> None:
     rows = [(n, "x", 20) for n in range(10)] + [(99, "x", 50)] * 7
     result = released(engine_with(rows), asked(TOTAL_YOUNGER, least=40), asked(TOTAL))
     assert rows_of(result) == []
+
+
+def test_all_rows_together_where_every_unit_is_in_one_row() -> None:
+    """The person is the key of the dataset that the groups are made of: sizes add up."""
+    engine = engine_with([(n, "x" if n < 10 else "y" if n < 20 else "z", 20) for n in range(21)], MEMBERS)
+    parts, total = (
+        Asked(plan(f"SELECT COUNT(*) AS n FROM members {rest}", MEMBERS), {})
+        for rest in ("GROUP BY place", "")
+    )
+    assert rows_of(released(engine, parts)) == [(10,), (10,)]
+    assert rows_of(released(engine, total, parts)) == [], "one person is in a group that was held back"
+
+
+def test_all_rows_together_where_a_unit_is_in_several_rows() -> None:
+    """Everybody was in x and in y, one in z: the person is a key of members, the place is of visits."""
+    members = engine_with([(n, None, 20) for n in range(11)], MEMBERS)
+    visits = [(n, place, 20) for n in range(10) for place in ("x", "y")] + [(10, "z", 20)]
+    load(members, VISITS, table(VISITS, visits))
+    parts, total = (
+        Asked(
+            plan(f"SELECT COUNT(*) AS n FROM members m JOIN visits v ON m.person = v.person {rest}", *BOTH),
+            {},
+        )
+        for rest in ("GROUP BY v.place", "")
+    )
+    assert rows_of(released(members, parts)) == [(10,), (10,)]
+    assert rows_of(released(members, total, parts)) == []
+
+
+def test_a_list_is_one_set() -> None:
+    """Who is in both, and then all but one of them."""
+    members = replace(MEMBERS, columns=(*MEMBERS.columns[:-1], column("age", "int64", "filter", "output")))
+    visits = replace(VISITS, rules=replace(VISITS.rules, analyses=("aggregation", "list")))
+    members = replace(members, rules=replace(members.rules, analyses=("aggregation", "list")))
+    engine = engine_with([(n, "x", 20 + n) for n in range(10)], visits, members)
+    listed = "SELECT DISTINCT m.age AS age FROM members m JOIN visits v ON m.person = v.person"
+    everybody = Asked(plan(listed, visits, members), {})
+    fewer = Asked(plan(f"{listed} WHERE m.age < $least", visits, members), {"least": 29})
+    assert len(rows_of(released(engine, fewer))) == 9
+    assert rows_of(released(engine, fewer, everybody)) == []
+    fewer = Asked(fewer.plan, {"least": 26})
+    assert len(rows_of(released(engine, fewer, everybody))) == 6
 
 
 def test_releases_over_other_datasets_are_not_compared() -> None:
