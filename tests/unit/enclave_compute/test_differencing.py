@@ -227,6 +227,18 @@ def test_where_one_unit_is_enough_nothing_is_compared() -> None:
     assert (rows_of(result), held_back(result)) == ([(29,)], None)
 
 
+def test_one_strict_owner_is_enough_to_compare() -> None:
+    """Nobody minds about visits alone; who joins them with members asks for five."""
+    rules = replace(VISITS.rules, single_units=True)
+    open_to_all, strict = replace(VISITS, threshold=1, rules=rules), replace(MEMBERS, threshold=5)
+    engine = engine_with([(n, "x", 20 + n) for n in range(30)], open_to_all, strict)
+    joined = "SELECT COUNT(*) AS n FROM visits v JOIN members m ON v.person = m.person"
+    earlier = Asked(plan(joined, open_to_all, strict), {})
+    now = Asked(plan(TOTAL_YOUNGER, open_to_all, strict), {"least": 46})
+    assert rows_of(released(engine, now)) == [(26,)]
+    assert rows_of(released(engine, now, earlier)) == []
+
+
 def test_a_parameter_may_stand_in_the_outputs_alone() -> None:
     counted = "SELECT COUNT(CASE WHEN age < $least THEN 1 ELSE 0 END) AS n FROM visits"
     result = released(thirty(), asked(counted, least=900), asked(BY_PLACE), asked(counted, least=5))
