@@ -205,6 +205,11 @@ def test_releases_over_other_datasets_are_not_compared() -> None:
     earlier = Asked(plan("SELECT COUNT(*) AS n FROM members", VISITS, MEMBERS), {})
     now = Asked(plan(TOTAL_YOUNGER, VISITS, MEMBERS), {"least": 49})
     assert held_back(released(engine, now, earlier)) is None
+    guard = Differencing([now.plan, earlier.plan, plan(TOTAL, VISITS, MEMBERS)])
+    release(engine, earlier.plan, {}, guard=guard)
+    guard.remember()
+    result = release(engine, now.plan, now.parameters, guard=guard)
+    assert held_back(result) is None, "nor where it is needed for others"
 
 
 def test_the_strictest_threshold_of_either_release_holds() -> None:
