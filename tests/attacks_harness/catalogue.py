@@ -16,6 +16,7 @@ from tests.attacks_harness.attacks.ladder import LADDER
 from tests.attacks_harness.attacks.maximum import MAXIMUM
 from tests.attacks_harness.attacks.membership import MEMBERSHIP
 from tests.attacks_harness.attacks.outlier import OUTLIER
+from tests.attacks_harness.attacks.overlapping_groups import OVERLAPPING_GROUPS
 from tests.attacks_harness.attacks.own_weights import OWN_WEIGHTS
 from tests.attacks_harness.attacks.repetition import REPETITION
 from tests.attacks_harness.attacks.report import REPORT
@@ -29,18 +30,19 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     TWO_RUNS,
     FAKE_ROWS,
     FAN_OUT,
+    OVERLAPPING_GROUPS,
     LADDER,
     MAXIMUM,
     OUTLIER,
     ERRORS,
     GROUPS,
+    REPORT,
     MEMBERSHIP,
     ACCOMPLICES,
     THREE_RUNS,
     TOTAL_LESS_RUNG,
     OWN_WEIGHTS,
     EVERYBODY_UNLESS,
-    REPORT,
     TWO_LIVES,
     ALL_OTHERS,
 )

@@ -34,7 +34,7 @@ def main() -> None:
             }
             for attack in ATTACKS
         }
-    print(_as_json(rates, given.seed) if given.json else "\n".join(_table(rates)))
+    print(_as_json(rates, given.seed) if given.json else "\n".join(markdown(rates)))
 
 
 def _as_json(rates: dict[str, dict[str, Rate]], seed: int) -> str:
@@ -45,8 +45,8 @@ def _as_json(rates: dict[str, dict[str, Rate]], seed: int) -> str:
     return json.dumps({"seed": seed, "baseline": BASELINE, "attacks": attacks}, indent=2)
 
 
-def _table(rates: dict[str, dict[str, Rate]]) -> list[str]:
-    """Markdown, as it stands in `docs/attacks.md`."""
+def markdown(rates: dict[str, dict[str, Rate]]) -> list[str]:
+    """The table, as it stands in `docs/attacks.md`."""
     names = list(STRICTNESSES)
     lines = [
         f"| attack | rows | baseline | {' | '.join(names)} | advantage with {names[-1]} |",

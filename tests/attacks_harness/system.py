@@ -1,4 +1,4 @@
-"""What the attacker has of the system: it starts enclaves, uploads its own table, runs queries, opens results.
+"""What the attacker has of the system: it starts enclaves, uploads its table, runs queries, opens results.
 
 The enclave is the shipped one (`tests.world`). The clinic is honest and uploads its data to every enclave of
 the agreement that it signed. The attacker sees what insurer, analyst and operator see together: results,

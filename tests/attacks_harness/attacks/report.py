@@ -27,4 +27,4 @@ def guess(system: System, known: Knowledge) -> Belief:
     return float(bool(seen.rows) or seen.held_back > control.held_back)
 
 
-REPORT: Final = Attack("report of what is held back", (23, 26), (_QUERY,), guess, is_stopped=False)
+REPORT: Final = Attack("report of what is held back", (23, 26), (_QUERY,), guess, is_stopped=True)
