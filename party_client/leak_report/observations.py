@@ -118,8 +118,8 @@ def _rows(plan: Plan) -> str:
     if not plan.groups:
         return "One row, or none."
     return (
-        "Exactly how many rows leave, and, with the rounded number of those held back, about how many there "
-        "are in all."
+        "Exactly how many rows leave, and, where very many are held back, a power of ten that they are fewer "
+        "than."
     )
 
 

@@ -224,7 +224,7 @@ def test_value_that_few_stand_behind_is_held_back_alone() -> None:
         people(rows),
     )
     assert rows_of(found) == [("a", 10, None, None, None)]
-    assert [note.groups_at_most for note in found.suppressed] == [0, 10]
+    assert [note.groups_at_most for note in found.suppressed] == [10, 10]
     assert found.suppressed[1].rule == "a value with fewer than 3 distinct units behind it"
 
 
