@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from enclave_compute.differencing import Asked
+from enclave_compute.differencing import Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.calls import Op, Refusal
@@ -37,10 +37,15 @@ def released_after(earlier: list[str], sql: str) -> list[Any]:
     """The rows that `sql` releases when thirty patients have been asked about before."""
     engine = Engine(engine_world.MEMORY_MIB, 1)
     engine_world.load(engine, PATIENTS, patients())
-    asked = [
-        Asked(plan_of(text, datasets=(PATIENTS,)), {"which": which}) for which, text in enumerate(earlier)
+    plans = [
+        replace(plan_of(text, datasets=(PATIENTS,)), query=f"q{number}")
+        for number, text in enumerate([*earlier, sql])
     ]
-    return rows_of(release(engine, plan_of(sql, datasets=(PATIENTS,)), {}, earlier=asked))
+    guard = Differencing(plans)
+    for plan in plans[:-1]:
+        release(engine, plan, {}, guard=guard)
+        guard.remember()
+    return rows_of(release(engine, plans[-1], {}, guard=guard))
 
 
 # --- 18 -----------------------------------------------------------------------------------------------------
