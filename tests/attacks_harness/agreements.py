@@ -40,9 +40,9 @@ _ORDINARY_USES: Final = {
 _CLAMPS: Final = {"ill": Clamp("0", "1"), "cost": Clamp("0", str(COST_HIGH))}
 
 
-def asked(query_id: str, sql: str, *parameters: Parameter, many: int = RUNS_MAX) -> Query:
+def asked(query_id: str, sql: str, *parameters: Parameter) -> Query:
     """A query for the analyst, as often as the format allows."""
-    return Query(query_id, sql, parameters, ("analyst",), ("analyst",), many)
+    return Query(query_id, sql, parameters, ("analyst",), ("analyst",), RUNS_MAX)
 
 
 def day(name: str) -> Parameter:
