@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint bench fuzz protos stubs lock clean
+.PHONY: help install demo test test-slow lint bench attacks fuzz protos stubs lock clean
 
 # The first Python on PATH that is new enough. Another one: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -55,6 +55,11 @@ BENCH_ROWS ?= 1000000
 
 bench: $(INSTALLED) ## Measure throughput and memory (BENCH_ROWS=1000000)
 	BENCH_ROWS=$(BENCH_ROWS) $(PY) -m tests.bench.run
+
+TRIALS ?= 200
+
+attacks: $(INSTALLED) ## Attack the enclave with rules off and on (TRIALS=200 each)
+	$(PY) -m tests.attacks_harness.run --trials $(TRIALS)
 
 SECONDS ?= 60
 

@@ -3,8 +3,8 @@
 Works on what the engine computed for a plan. A row leaves when behind it there are at least as many distinct
 privacy units of *every* dataset as the strictest owner asks for, counted in hidden columns that no query can
 name; a single value leaves when as many stand behind the rows that take part in it. What is held back is
-reported, rounded up to a power of ten. Rows come in one order that follows from their content. As an error,
-a code of the closed list leaves and nothing else.
+reported, rounded up to a power of ten that is the same for none as for some. Rows come in one order that
+follows from their content. As an error, a code of the closed list leaves and nothing else.
 
 Follows `protos/plan/README.md`, "What leaves".
 """
@@ -161,7 +161,9 @@ def _held_back(plan: Plan, threshold: Threshold) -> str:
         # A list is held back whole, and counts as one: neither how long it would have been nor whether it
         # was empty is told.
         return f"CASE WHEN COUNT(*) FILTER (WHERE {enough}) > 0 THEN 0 ELSE 1 END"
-    return f"COUNT(*) FILTER (WHERE NOT {enough})"
+    # Of groups that do not leave not even the existence is told: none and some are reported alike, and so is
+    # every number that somebody could make up who knows of fewer units than a released row needs.
+    return f"greatest({threshold.required_units}, COUNT(*) FILTER (WHERE NOT {enough}))"
 
 
 def _bucket(count: int) -> int:

@@ -82,7 +82,7 @@ def _from_rows(plan: Plan) -> Iterator[str]:
     if plan.groups:
         yield (
             f"A row that is missing has fewer than {required} units of some owner behind it, or none. "
-            "The receipt says how many were withheld, rounded up to a power of ten."
+            "The receipt says how many were withheld at most, a power of ten, and never that none was."
         )
     if shown := [output.name for output in plan.outputs if output.kind == "group"]:
         yield f"Every combination of {', '.join(shown)} that leaves is known to exist in the data."

@@ -52,7 +52,8 @@ def root_warning(root: TrustedRoot) -> str | None:
 
 
 def held_back(suppression: Suppression) -> str:
-    """What one rule kept from being released; the number is rounded up to a power of ten."""
+    """What one rule kept from being released; the number is rounded up to a power of ten,
+    and may be none."""
     most = suppression.groups_at_most
     return f"held back: {f'at most {most} rows' if most else 'nothing'} ({suppression.rule})"
 

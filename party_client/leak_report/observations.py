@@ -117,10 +117,7 @@ def _rows(plan: Plan) -> str:
         return "Exactly how many rows are in the list; or none at all."
     if not plan.groups:
         return "One row, or none."
-    return (
-        "Exactly how many rows leave, and, with the rounded number of those held back, about how many there "
-        "are in all."
-    )
+    return "Exactly how many rows leave, and, in powers of ten, how many are held back at most."
 
 
 def _size(plan: Plan) -> str:

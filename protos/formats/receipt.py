@@ -80,7 +80,7 @@ class Suppression:
     rule: str
     """For people: "fewer than 20 distinct tailnum of airline"."""
     groups_at_most: int
-    """A power of ten, or 0 when nothing was held back."""
+    """A power of ten, which may stand for nothing as well, or 0 for nothing that the result does not show."""
 
     def __post_init__(self) -> None:
         require_text(self.rule, what="rule", max_characters=limits.TEXT_MAX_CHARACTERS)

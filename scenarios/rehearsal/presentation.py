@@ -102,7 +102,7 @@ def cells(query: QueryOutcome) -> list[list[str]]:
 
 
 def _groups(at_most: int) -> str:
-    return f"1 to {at_most:,} groups" if at_most else "nothing"
+    return f"up to {at_most:,} groups" if at_most else "nothing"
 
 
 def _plain(cell: Any) -> str | int | float | bool | None:

@@ -45,12 +45,13 @@ def bought(*people: str) -> pa.Table:
 
 
 def result_with_least(enclave: Enclave, agreed: Agreement, least: int) -> tuple[list[Any], list[str]]:
-    """What a run with this parameter releases, and which rules held something back."""
+    """What a run with this parameter releases, and the rule on differences if it held something back."""
     run_id = os.urandom(16)
     request = world.run_request(agreed, enclave.keys(), run_id=run_id, parameters={"least": least})
     enclave.call(Op.RUN, request, run=run_id)
     receipt = Receipt.decode_untrusted(enclave.call(Op.RECEIPT, run=run_id).body)
-    held = [item.rule for item in Claims.decode_untrusted(receipt.claims).suppressed if item.groups_at_most]
+    notes = Claims.decode_untrusted(receipt.claims).suppressed
+    held = [item.rule for item in notes if "difference" in item.rule and item.groups_at_most]
     return enclave.result(run_id).to_pylist(), held
 
 

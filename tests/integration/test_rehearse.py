@@ -60,7 +60,8 @@ def test_some_groups_were_held_back_and_some_left(rehearsed: tuple[Any, str]) ->
     by_wind = rehearsed[0]["queries"][0]
     assert 0 < by_wind["rows"] < 8
     held = {item["rule"]: item["groups_at_most"] for item in by_wind["held_back"]}
-    assert held["fewer than 24 distinct flights.tailnum of airline"] == 10
+    # Never less than the threshold.
+    assert held["fewer than 24 distinct flights.tailnum of airline"] == 100
     assert by_wind["result_bucket_bytes"] == 4_096
 
 

@@ -1,0 +1,28 @@
+"""A ladder of CASE: everybody is behind the row, and the target alone on a rung of it.
+
+Knows the target's day of birth.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.attacks_harness.agreements import asked, day
+from tests.attacks_harness.attack import Attack, Belief, Knowledge, share
+from tests.attacks_harness.system import System
+
+_RUNG: Final = "SUM(CASE WHEN born = $born THEN ill ELSE 0 END)"
+_QUERY: Final = asked(
+    "ladder", f"SELECT COUNT(*) AS n, SUM(ill) AS s, {_RUNG} AS rung FROM patients", day("born")
+)
+
+
+def guess(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        row = life.run("ladder", born=known.target.born).row()
+    if row is None or row["rung"] is None:
+        return share(row)
+    return float(row["rung"])
+
+
+LADDER: Final = Attack("CASE ladder", (30,), (_QUERY,), guess, is_stopped=True)
