@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from protos.plan import arithmetic, functions
+from protos.plan import arithmetic, functions, intervals, patterns
 from protos.plan.constants import constant_beside, number_constant
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Apply, Case, Constant, Expression, ParameterRef
@@ -186,6 +186,17 @@ def _case_of(
     return Case(branches, otherwise, kind, place_of(node, reader.sql))
 
 
+def _moved_or_added(sign: int) -> Callable[[ScalarReader, Any], Expression]:
+    """+ and -: of numbers, or of a date and an interval."""
+
+    def read(reader: ScalarReader, node: exp.Add | exp.Sub) -> Expression:
+        if intervals.is_interval(node.expression):
+            return intervals.moved_date(reader, node, sign=sign)
+        return arithmetic.READERS[type(node)](reader, node)
+
+    return read
+
+
 READERS: Final[Mapping[type[exp.Expr], Callable[[ScalarReader, Any], Expression]]] = {
     exp.And: _logic("({0} AND {1})"),
     exp.Between: _between,
@@ -208,4 +219,7 @@ READERS: Final[Mapping[type[exp.Expr], Callable[[ScalarReader, Any], Expression]
     exp.Placeholder: _parameter,
     **arithmetic.READERS,
     **functions.READERS,
+    **patterns.READERS,
+    exp.Add: _moved_or_added(1),
+    exp.Sub: _moved_or_added(-1),
 }

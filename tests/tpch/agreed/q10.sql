@@ -1,0 +1,10 @@
+SELECT c_name, SUM(l_extendedprice * (1 - l_discount)) AS revenue,
+       c_acctbal, n_name, c_address, c_phone, c_comment
+FROM customer
+JOIN orders ON c_custkey = o_custkey
+JOIN lineitem ON l_orderkey = o_orderkey
+JOIN customer_nation ON c_nationkey = n_nationkey
+WHERE o_orderdate >= DATE '1993-10-01'
+  AND o_orderdate < DATE '1993-10-01' + INTERVAL '3' MONTH
+  AND l_returnflag = 'R'
+GROUP BY c_name, c_acctbal, c_phone, n_name, c_address, c_comment
