@@ -1,7 +1,7 @@
 """What the analyst does with released rows: order, limit, HAVING, a ratio, the least of a group.
 
-All of it needs released rows alone. Each function gets what its queries released, by query, and gives the rows
-of TPC-H's answer, in its order and with its columns.
+All of it needs released rows alone. A step gets what its query released and gives the rows of TPC-H's answer, in
+its order and with its columns.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _returned_items(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _important_stock(frame: pd.DataFrame, fraction: Decimal) -> pd.DataFrame:
-    return _sorted("-value", "ps_partkey")(frame[frame["value"] > frame["value"].sum() * fraction])
+    least = sum(frame["value"], start=Decimal(0)) * fraction
+    return _sorted("-value", "ps_partkey")(frame[frame["value"] > least])
 
 
 def _orders_per_customer(frame: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
@@ -75,14 +76,14 @@ def _orders_per_customer(frame: pd.DataFrame, customers: pd.DataFrame) -> pd.Dat
 
 
 def _promotion(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"promo_revenue": [100 * share for share in _share(frame["promo"], frame["revenue"])]})
+    return pd.DataFrame(
+        {"promo_revenue": [100 * share for share in _share(frame["promo"], frame["revenue"])]}
+    )
 
 
 def _share(parts: pd.Series[Any], wholes: pd.Series[Any]) -> list[float]:
     """A part is missing where nobody is behind it, not even one."""
-    return [
-        0.0 if pd.isna(part) else float(part / whole) for part, whole in zip(parts, wholes, strict=True)
-    ]
+    return [0.0 if pd.isna(part) else float(part / whole) for part, whole in zip(parts, wholes, strict=True)]
 
 
 def _top_supplier(frame: pd.DataFrame) -> pd.DataFrame:

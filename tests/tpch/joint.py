@@ -80,7 +80,13 @@ def _send(enclave: world.Enclave, verified: VerifiedEnclave, dataset: Dataset, f
 
 
 def _send_chunk(
-    enclave: world.Enclave, upload: bytes, sealer: DatasetSealer, plaintext: memoryview, *, rows: int, last: bool
+    enclave: world.Enclave,
+    upload: bytes,
+    sealer: DatasetSealer,
+    plaintext: memoryview,
+    *,
+    rows: int,
+    last: bool,
 ) -> None:
     number = sealer.chunks
     sealed = sealer.seal(plaintext, rows=rows, last=last)

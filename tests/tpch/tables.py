@@ -1,4 +1,4 @@
-"""The tables of TPC-H as its generator makes them, and the file that each of the four parties sends of them."""
+"""The tables of TPC-H as its generator makes them, and the file that each of four parties sends of them."""
 
 from __future__ import annotations
 
