@@ -1,7 +1,7 @@
 """What the analyst does with released rows: order, limit, HAVING, a ratio, the least of a group.
 
-All of it needs released rows alone. A step gets what its query released and gives the rows of TPC-H's answer, in
-its order and with its columns.
+All of it needs released rows alone. A step gets what its query released and gives the rows of TPC-H's answer,
+in its order and with its columns.
 """
 
 from __future__ import annotations
