@@ -27,7 +27,7 @@ from protos.plan.scalars import ScalarReader
 from protos.plan.selections import read_derived
 from protos.plan.sources import read_sources
 from protos.plan.statement import Statement
-from protos.plan.syntax import place_of, read_select_untrusted
+from protos.plan.syntax import place_of, read_select_untrusted, refuse
 
 
 def compile_query(agreement: Agreement, query: Query) -> Plan:
@@ -103,6 +103,8 @@ def _read_output(name: str, node: exp.Expr, reader: ScalarReader, groups: tuple[
             place=place_of(node, reader.sql),
             hint="windows stand in a derived table, over the rows of one unit; aggregate over it",
         )
+    if isinstance(node, exp.Filter):
+        raise refuse(node, reader.sql, hint="write COUNT(CASE WHEN condition THEN value END)")
     if any(is_aggregate(part) for part in node.walk()):
         raise QueryRefusedError(
             f"{name}: arithmetic on aggregates is not allowed",

@@ -35,7 +35,8 @@ def named_outputs(select: exp.Select, reader: ScalarReader) -> dict[str, exp.Exp
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
             name, inner = name_in(node.this), node
         elif isinstance(node, exp.Star | exp.Column):
-            raise refuse(node, reader.sql, hint="name what leaves, column by column")
+            star = node.this if isinstance(node, exp.Column) else node
+            raise refuse(star, reader.sql, hint="name what leaves, column by column")
         else:
             raise reader.mismatch(node, "an output without a name", hint="write … AS name")
         if not _OUTPUT_NAME.fullmatch(name):

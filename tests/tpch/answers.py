@@ -1,9 +1,9 @@
 """Answers as text of which every byte follows from the values, and what of the published ones is kept here.
 
 TPC publishes the answers at scale factor 1 with the generator's source, as `answers/q1.out` and so on: values
-between bars, numbers with two decimal places. `published.toml` has the number of rows of each and a SHA-256 of
-it whole in the form below, but of the 22nd, which no query here asks. `python -m tests.tpch.answers FOLDER`
-makes it again from the files, so anybody who has them can check that it is theirs.
+between bars, numbers with two decimal places. `published.toml` has the number of rows of each and a SHA-256
+of it whole in the form below, but of the 22nd, which no query here asks. `python -m tests.tpch.answers
+FOLDER` makes it again from the files, so anybody who has them can check that it is theirs.
 """
 
 from __future__ import annotations

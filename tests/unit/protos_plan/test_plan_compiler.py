@@ -80,7 +80,7 @@ REFUSED = {
     "SELECT origin, COUNT(*) AS n FROM flights GROUP BY 1 HAVING COUNT(*) > 5": "HAVING is not allowed",
     "SELECT COUNT(*) AS n FROM flights FOR UPDATE": "with locks is not allowed",
     "WITH f AS (SELECT 1) SELECT COUNT(*) AS n FROM f": "expected FROM",
-    "SELECT COUNT(*) FILTER (WHERE delay > 5) AS n FROM flights": "arithmetic on aggregates",
+    "SELECT COUNT(*) FILTER (WHERE delay > 5) AS n FROM flights": "FILTER is not allowed here",
     "SELECT SUM(delay) / COUNT(*) AS n FROM flights": "arithmetic on aggregates",
     "SELECT COUNT(*) OVER () AS n FROM flights": "a window function is not allowed in the outermost",
     "SELECT SUM(DISTINCT delay) AS n FROM flights": "DISTINCT is not allowed here",
