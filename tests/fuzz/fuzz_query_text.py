@@ -35,6 +35,8 @@ QUERIES = [
     "FROM weather) AS p WHERE o = $origin AND slot IS NOT NULL OR o > 'b' AND $least > 3",
     "SELECT w.wet, SUM(t.d) AS d FROM (SELECT slot, delay AS d FROM flights) AS t LEFT JOIN weather AS w "
     "ON t.slot = w.slot GROUP BY w.wet",
+    "SELECT COUNT(*) AS n FROM weather WHERE station NOT LIKE '%a_b%' "
+    "AND day < DATE '2013-03-31' - INTERVAL '1' MONTH",
 ]
 
 
