@@ -13,6 +13,7 @@ from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
 from protos.formats.participants import Participant, Release
+from protos.formats.privacy import NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult
@@ -133,6 +134,21 @@ def parameters(draw: st.DrawFn, *, name: str) -> Parameter:
     return Parameter(name, choices=draw(sets_of(TEXTS, least=1)))
 
 
+DOMAINS = st.one_of(
+    st.lists(TEXTS, min_size=1, max_size=3, unique=True),
+    st.lists(INT64, min_size=1, max_size=3, unique=True),
+    st.lists(st.booleans(), min_size=1, max_size=2, unique=True),
+).map(lambda values: tuple(sorted(values)))
+WEIGHTS = st.dictionaries(NAMES, st.integers(2, 1000), max_size=2).map(lambda of: tuple(sorted(of.items())))
+NOISE = st.one_of(
+    st.builds(QueryNoise, st.just("selected"), st.just(()), WEIGHTS),
+    st.builds(QueryNoise, st.just("declared"), st.lists(DOMAINS, max_size=3).map(tuple), WEIGHTS),
+)
+PRIVACY: st.SearchStrategy[tuple[str, str, NoiseKind]] = st.sampled_from(
+    [("1", "0.000001", "gaussian"), ("0.5", "0", "laplace"), ("20", "0.001", "laplace")]
+)
+
+
 @st.composite
 def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
     holes = draw(st.lists(NAMES, max_size=3, unique=True))
@@ -147,6 +163,7 @@ def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
         per_day=draw(RUNS),
         per_week=draw(RUNS),
         per_month=draw(RUNS),
+        noise=draw(st.none() | NOISE),
     )
 
 
@@ -194,6 +211,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
             draw(st.integers(0, 300)),
         ),
         logged=draw(st.sampled_from(["nothing", "phases"])),
+        privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
     )
 
 

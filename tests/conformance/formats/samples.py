@@ -34,6 +34,7 @@ from protos.formats.budget import (
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
 from protos.formats.participants import Participant, Release
+from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult, pad, result_digest
@@ -180,6 +181,7 @@ QUERY = Query(
     max_runs=5,
     per_day=1,
     per_month=3,
+    noise=QueryNoise("declared", domains=(("calm", "windy"), (1, 2)), weights=(("delay", 3),)),
 )
 
 
@@ -205,6 +207,7 @@ def agreement() -> Agreement:
         queries=(QUERY,),
         releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256),),
         limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
+        privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
     )
 
 
