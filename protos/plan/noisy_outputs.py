@@ -16,9 +16,9 @@ from typing import Final
 from protos.plan.clamps import is_clamped
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Aggregate, ColumnRef, Expression, Reference, columns_of
+from protos.plan.hidden import support_column, units_column
 from protos.plan.plan import Measured, Plan
 from protos.plan.relations import first_equal
-from protos.plan.sql import support_column, units_column
 from protos.plan.stakes import Protected
 from protos.plan.value_bounds import bounds_of
 from protos.privacy import NoisyOutput, mean_rows_column, mean_sum_column

@@ -21,7 +21,7 @@ from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Reference
 from protos.plan.plan import Plan
 from protos.plan.relations import Source, datasets_in
-from protos.privacy import Budget, Contribution, Stake
+from protos.privacy import Budget, Contribution, Loss, Stake
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Protected:
 def budget_of(entry: PrivacyEntry) -> Budget:
     """The budget that an owner's entry in the agreement is."""
     return Budget(Fraction(entry.epsilon), Fraction(entry.delta), entry.noise)
+
+
+def allowance_of(entry: PrivacyEntry) -> Loss:
+    """The loss that all runs together may cause an owner."""
+    return budget_of(entry).allowance
 
 
 def runs_with_noise(agreement: Agreement) -> int:

@@ -53,6 +53,7 @@ SHARED_VALUES: Final = (
     + b"".join(b"\xd8\x1c\x8a" + bytes([0xD8, 0x1D, number]) * 10 for number in range(15))
 )
 
+LOSS: Final = ("privacy", 0, "cost", "amount")
 DOMAIN: Final = ("queries", 0, "noise", "domains", 0)
 CBOR: Final = (
     ("nothing", ""),
@@ -207,6 +208,20 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("claims", "more left than there were", ("budget", 0, "before"), to(6)),
     ("claims", "a window nobody knows", ("budget", 0, "window"), to("hour")),
     ("claims", "charged to nothing", ("budget",), to([])),
+    ("claims", "a privacy loss with a zero in front", LOSS, to("01")),
+    ("claims", "a privacy loss that is a number", LOSS, to(1)),
+    ("claims", "a privacy loss below nothing", LOSS, to("-1")),
+    ("claims", "a run with noise that costs nothing", LOSS, to("0")),
+    ("claims", "a run that costs more than is spent", LOSS, to(str(2**151 + 1))),
+    (
+        "claims",
+        "more delta spent than there is",
+        ("privacy", 0, "after", "spent", "delta"),
+        to(str(2**141)),
+    ),
+    ("claims", "noise of no kind", ("privacy", 0, "after", "noise"), to("uniform")),
+    ("budget", "more privacy spent than there is", ("privacy", 0, "spent", "amount"), to(str(2**156))),
+    ("budget", "a privacy budget of nobody", ("privacy", 0, "owner"), to("")),
     ("budget-request", "a nonce of 31 bytes", ("nonce",), to(bytes(31))),
     ("budget", "more left than there may be", ("queries", 0, "windows", 0, "left"), to(6)),
     ("budget", "of no query", ("queries",), to([])),

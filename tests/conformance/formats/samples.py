@@ -35,6 +35,7 @@ from protos.formats.canonical import encode
 from protos.formats.frames import Frame
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import PrivacyEntry, QueryNoise
+from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult, pad, result_digest
@@ -184,6 +185,9 @@ QUERY = Query(
     noise=QueryNoise("declared", domains=(("calm", "windy"), (1, 2)), weights=(("delay", 3),)),
 )
 
+SPENT = PrivacySpent("airline", "gaussian", LossUnits(2**151, 7), LossUnits(2**156 - 1, 2**140))
+"""Not those of the entry in the agreement: any numbers that fit each other."""
+
 
 @cache
 def laboratory() -> Laboratory:
@@ -326,6 +330,7 @@ def claims() -> Claims:
             Charge("day", limit=1, before=1, after=0),
             Charge("month", limit=3, before=3, after=2),
         ),
+        privacy=(PrivacyCharge(LossUnits(2**150, 7), SPENT),),
     )
 
 
@@ -344,7 +349,7 @@ def budget_request() -> BudgetRequest:
 def budget() -> Budget:
     asked = budget_request()
     left = QueryBudget(QUERY.id, (WindowLeft("query", 5, 4), WindowLeft("day", 1, 0)))
-    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,))
+    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,), (SPENT,))
 
 
 def signed_budget_request() -> bytes:
