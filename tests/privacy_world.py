@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+from enclave_compute.engine import Engine
 from protos.formats.agreement import Agreement
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.query import Parameter, Query
 from protos.formats.rules import Clamp, Rules
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan, compile_query
+from tests.engine_world import MEMORY_MIB, column, load, table
 from tests.engine_world import agreement as plain_agreement
-from tests.engine_world import column
 
 REGIONS = ("north", "south", "west")
 MEANT = Rules(single_units=True, max_rows_per_unit=2)
@@ -109,3 +112,20 @@ def plan_of(
 def with_rules(dataset: Dataset, **changes: Any) -> Dataset:
     """`dataset` with other rules."""
     return replace(dataset, rules=replace(dataset.rules, **changes))
+
+
+def customer(number: int, region: str, *, email: str = "") -> tuple[Any, ...]:
+    return email or f"c{number}@x.org", region, dt.date(2020, 1, 1), 30
+
+
+def payment(number: int, amount: str = "10.00", points: int | None = 1) -> tuple[Any, ...]:
+    return f"c{number}@x.org", Decimal(amount), points, "b"
+
+
+def engine_with(customers: Iterable[Sequence[Any]] = (), payments: Iterable[Sequence[Any]] = ()) -> Engine:
+    """A fresh engine with rows as `customer` and `payment` make them, and one branch."""
+    engine = Engine(MEMORY_MIB, threads=2)
+    load(engine, CUSTOMERS, table(CUSTOMERS, customers))
+    load(engine, PAYMENTS, table(PAYMENTS, payments))
+    load(engine, BRANCHES, table(BRANCHES, [("b", "bern")]))
+    return engine
