@@ -37,7 +37,7 @@ from tests.privacy_world import (
 CELLS = 1000
 BY_AGE = "SELECT c.age AS age, COUNT(*) AS n, SUM(p.amount) AS total"
 AGES = QueryNoise("declared", (tuple(range(CELLS)),))
-LOUD = {"privacy": (replace(BANK, epsilon="20"),), "max_runs": 1}
+LOUD: dict[str, Any] = {"privacy": (replace(BANK, epsilon="20"),), "max_runs": 1}
 """So little noise that what would be wrong without a bound is seen beside it."""
 
 
