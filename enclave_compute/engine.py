@@ -133,8 +133,8 @@ class Engine:
     ) -> Computed:
         """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back.
 
-        `with_sets` adds the hidden columns that releases are compared by. Of a plan with noise it computes the
-        exact numbers that noise is added to, and not the query's outputs.
+        `with_sets` adds the hidden columns that releases are compared by. Of a plan with noise it computes
+        the exact numbers that noise is added to, and not the query's outputs.
         """
         for table in self._tables.values():
             with table.lock:
