@@ -14,13 +14,14 @@ import pytest
 
 from enclave_compute import disclosure
 from enclave_compute.errors import RefusedError
-from party_client.budgets import budget_request, verify_budget_untrusted
+from party_client.budgets import BudgetError, budget_request, verify_budget_untrusted
+from party_client.receipts import ReceiptMismatchError, require_claims_fit
 from protos.formats import cose
 from protos.formats.agreement import Agreement
-from protos.formats.budget import BUDGET_REQUEST_LABEL, BudgetRequest
+from protos.formats.budget import BUDGET_REQUEST_LABEL, Budget, BudgetRequest
 from protos.formats.calls import Op, Refusal
 from protos.formats.privacy import PrivacyEntry, QueryNoise
-from protos.formats.privacy_loss import PrivacyCharge
+from protos.formats.privacy_loss import LossUnits, PrivacyCharge
 from protos.formats.query import Query
 from protos.formats.receipt import Claims, Receipt
 from protos.formats.result import SealedResult, open_result
@@ -238,3 +239,30 @@ def test_attack_32_what_is_left_is_the_word_of_the_enclave(ready: Ready) -> None
     _, request = budget_request(larger, ready.enclave.verify(ready.agreed), ANALYST)
     with refused(Refusal.WRONG_PLACE):
         ready.enclave.call(Op.BUDGET, request)
+
+
+def test_attack_32_a_receipt_charges_the_agreed_budgets_and_no_others(ready: Ready) -> None:
+    claims = ready.claims(ready.run())
+    require_claims_fit(claims, ready.agreed)
+    (charge,) = claims.privacy
+    larger = replace(charge.after, allowed=LossUnits(charge.after.allowed.amount + 1, 2**150))
+    for privacy in (
+        (),
+        (charge, charge),
+        (replace(charge, after=larger),),
+        (replace(charge, after=replace(charge.after, owner="advertiser")),),
+        (replace(charge, after=replace(charge.after, noise="laplace")),),
+    ):
+        with pytest.raises(ReceiptMismatchError, match="privacy"):
+            require_claims_fit(replace(claims, privacy=privacy), ready.agreed)
+
+
+def test_attack_32_an_answer_about_other_budgets(ready: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Budget.decode_untrusted
+
+    def narrower(data: bytes) -> Budget:
+        return replace(read(data), privacy=())
+
+    monkeypatch.setattr(Budget, "decode_untrusted", staticmethod(narrower))
+    with pytest.raises(BudgetError, match="other privacy budgets"):
+        ready.spent()
