@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import nanoarrow as na
 from nanoarrow.c_array_stream import CArrayStream
 
 from enclave_compute.engine import Computed
+from enclave_compute.errors import RefusedError
 from enclave_compute.noise import NoisyCells, add_noise
 from enclave_compute.samplers import Sampler
 from enclave_compute.table import columns_sql, write_table
+from protos.formats.calls import Refusal
 from protos.formats.receipt import Suppression
 from protos.plan import Output, Plan
 from protos.plan.noise_sql import CELL, NOISY, numbers_select, shown_select
@@ -26,6 +28,8 @@ from protos.plan.plan import Noise
 from protos.plan.quoting import quoted
 
 Value = int | float | None
+SELECTED_CELLS_MAX: Final = 2**21
+"""Groups that exist in the data, shown or not, where keys are selected. Declared ones are fewer by format."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class NoisyTable:
 
 def draw(computed: Computed, plan: Plan, noise: Noise, sampler: Sampler) -> NoisyTable:
     """The result of one run; `computed` are the cells of `plan`. Another call draws other noise."""
+    _require_few_enough(computed)
     cells = add_noise(noise.plan, _exact(computed, noise), sampler)
     shown, values = _above_floors(noise, cells)
     computed.lay_down(NOISY, _Stream(_noisy_array(plan, shown, values)))
@@ -57,6 +62,13 @@ def rules_of(noise: Noise) -> tuple[Suppression, ...]:
     if noise.row_floors or noise.value_floors:
         rules.append(f"a row or value with a noisy number of units below {noise.required_units} behind it")
     return tuple(Suppression(rule, None) for rule in rules)
+
+
+def _require_few_enough(computed: Computed) -> None:
+    """Numbers under noise are not in the engine's memory. A run that fails here is charged."""
+    (cells,) = computed.numbers(["COUNT(*)"])
+    if cells > SELECTED_CELLS_MAX:
+        raise RefusedError(Refusal.OVER_LIMIT, f"more than {SELECTED_CELLS_MAX} groups to add noise to")
 
 
 def _exact(computed: Computed, noise: Noise) -> Mapping[str, Sequence[int]]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from enclave_compute import noisy_release
 from enclave_compute.disclosure import Released, release
 from enclave_compute.engine import Engine
+from enclave_compute.errors import RefusedError
 from protos.formats.privacy import NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.schema import Dataset
 from protos.plan import Plan
@@ -142,6 +144,14 @@ def test_selected_groups_have_many_units() -> None:
     rows = customers(regions), [payment(number) for number in range(len(regions))]
     found = rows_of(released(plan, engine_with(*rows)))
     assert [row[0] for row in found] == ["north", "south"], "one person never makes a group appear"
+
+
+def test_more_groups_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noisy_release, "SELECTED_CELLS_MAX", 2)
+    rows = customers(REGIONS), [payment(number) for number in range(3)]
+    with pytest.raises(RefusedError, match="over-limit"):
+        released(plan_of(noise=SELECTED), engine_with(*rows))
+    released(plan_of(noise=SELECTED), engine_with(rows[0][:2], rows[1]))
 
 
 def test_what_is_held_back_is_said_the_same_way_for_any_data() -> None:
