@@ -59,7 +59,7 @@ def rules_of(noise: Noise) -> tuple[Suppression, ...]:
         f"a group with a noisy number of units below {threshold.least}, for {threshold.owner}"
         for threshold in noise.plan.thresholds
     ]
-    if noise.row_floors or noise.value_floors:
+    if noise.row_floors:
         rules.append(f"a row or value with a noisy number of units below {noise.required_units} behind it")
     return tuple(Suppression(rule, None) for rule in rules)
 
