@@ -62,6 +62,7 @@ OF_REFUSAL: Final[dict[Refusal, StatusCode]] = {
     Refusal.QUERY_REFUSED: StatusCode.FAILED_PRECONDITION,
     Refusal.NO_RUNS_LEFT: StatusCode.FAILED_PRECONDITION,
     Refusal.NO_RUNS_NOW: StatusCode.FAILED_PRECONDITION,
+    Refusal.PRIVACY_SPENT: StatusCode.FAILED_PRECONDITION,
     Refusal.OUT_OF_RESOURCES: StatusCode.RESOURCE_EXHAUSTED,
     Refusal.INTERNAL: StatusCode.INTERNAL,
 }

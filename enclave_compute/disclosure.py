@@ -4,7 +4,8 @@ Works on what the engine computed for a plan. A row leaves when behind it there 
 privacy units of *every* dataset as the strictest owner asks for, counted in hidden columns that no query can
 name; a single value leaves when as many stand behind the rows that take part in it. What is held back is
 reported, rounded up to a power of ten that is the same for none as for some. Rows come in one order that
-follows from their content. As an error, a code of the closed list leaves and nothing else.
+follows from their content. Where an owner has a privacy budget, `noisy_release` decides instead. As an error,
+a code of the closed list leaves and nothing else.
 
 Follows `protos/plan/README.md`, "What leaves".
 """
@@ -18,6 +19,8 @@ from typing import Final
 from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.engine import Computed, Engine
 from enclave_compute.errors import RefusedError
+from enclave_compute.noisy_release import draw
+from enclave_compute.samplers import Sampler
 from enclave_compute.table import columns_sql, write_table
 from protos.formats import limits
 from protos.formats.calls import Refusal
@@ -27,6 +30,7 @@ from protos.formats.receipt import Suppression
 from protos.plan import Output, Plan, QueryRefusedError, Threshold
 from protos.plan.expressions import Aggregate
 from protos.plan.hidden import row_condition, support_column, units_column
+from protos.plan.plan import Noise
 from protos.plan.quoting import quoted
 
 _REFUSALS: Final[tuple[tuple[type[Exception], Refusal], ...]] = (
@@ -58,8 +62,11 @@ def release(
 ) -> Released:
     """Compute `plan` and let out what thresholds and `guard` allow. Raises `RefusedError`.
 
-    What the guard is to compare later releases with, it is told by `Differencing.remember`.
+    What the guard is to compare later releases with, it is told by `Differencing.remember`. Of a plan with
+    noise, what its noise allows: fresh noise each time, so ask once for each run.
     """
+    if plan.noise is not None:
+        return _release_with_noise(engine, plan, plan.noise, parameters)
     if guard is not None and not guard.is_needed(plan):
         guard = None
     with engine.execute(plan, parameters, with_sets=guard is not None) as computed:
@@ -76,6 +83,16 @@ def release(
     if len(table) > limits.RESULT_MAX_BYTES:
         raise _too_large()
     return Released(table, suppressed, rows)
+
+
+def _release_with_noise(
+    engine: Engine, plan: Plan, noise: Noise, parameters: Mapping[str, ParameterValue]
+) -> Released:
+    with engine.execute(plan, parameters) as computed:
+        noisy = draw(computed, plan, noise, Sampler())
+    if len(noisy.table_ipc) > limits.RESULT_MAX_BYTES:
+        raise _too_large()
+    return Released(noisy.table_ipc, noisy.suppressed, noisy.rows)
 
 
 def refusal_of(error: Exception) -> Refusal:

@@ -29,6 +29,7 @@ from protos.formats.query import ParameterValue
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan
 from protos.plan.hidden import COMPUTED
+from protos.plan.noise_sql import cells_statement
 from protos.plan.quoting import quoted
 from protos.plan.sql import PRINT_KEY, aggregate_statement
 from protos.plan.values import column_type
@@ -132,14 +133,18 @@ class Engine:
     ) -> Computed:
         """Compute `plan` over all that was appended. Raises `RefusedError`; close what comes back.
 
-        `with_sets` adds the hidden columns that releases are compared by.
+        `with_sets` adds the hidden columns that releases are compared by. Of a plan with noise it computes
+        the exact numbers that noise is added to, and not the query's outputs.
         """
         for table in self._tables.values():
             with table.lock:
                 _insert_waiting(table)
         computed = Computed(self._connection.cursor(), {**parameters, **self._secrets})
         try:
-            select = aggregate_statement(plan, with_sets=with_sets)
+            if plan.noise is not None:
+                select = cells_statement(plan, plan.noise)
+            else:
+                select = aggregate_statement(plan, with_sets=with_sets)
             computed.make(f"CREATE TEMP TABLE {COMPUTED} AS {select}")
         except RefusedError:
             computed.close()
@@ -203,6 +208,16 @@ class Computed:
         with _refusing():
             ((removed,),) = self._connection.execute(delete).fetchall()
         return int(removed)
+
+    def texts(self, select: str) -> list[tuple[str, ...]]:
+        """The rows of `select`, which reads FROM {rows} and gives whole numbers of any size as text."""
+        with _refusing():
+            return self._connection.execute(select.format(rows=COMPUTED)).fetchall()
+
+    def lay_down(self, name: str, stream: object) -> None:
+        """Make a table of Arrow arrays of ours, for selects to read."""
+        with _refusing():
+            self._connection.register(name, stream)
 
     def batches(self, select: str) -> list[Any]:
         """The rows of `select`, which reads FROM {rows}, as Arrow arrays of structs in their order."""

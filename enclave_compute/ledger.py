@@ -3,9 +3,10 @@
 Runs are counted in all and in sliding windows (`protos.formats.budget`). Times are handed in, from the
 security module's clock, which never runs backwards; so a window only ever frees a run by waiting.
 
-Charging a run and writing its release down are one step (`write`), taken after the result exists and before
-anything of it can be fetched; a repeated run id costs nothing. The ledger lives as long as the enclave does:
-what an operator could reset by starting a new one is said in `docs/threat-model.md`, attack 15.
+Charging a run, to owners' privacy budgets as well, and writing its release down are one step (`write`), taken
+after the result exists and before anything of it can be fetched; a repeated run id costs nothing. The ledger
+lives as long as the enclave does: what an operator could reset by starting a new one is said in
+`docs/threat-model.md`, attack 15.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from enclave_compute.errors import RefusedError
+from enclave_compute.privacy_accounts import PrivacyAccounts
 from protos.formats.agreement import Agreement
 from protos.formats.budget import IN_ALL, WINDOWS_S, Charge, WindowLeft, window_limits
 from protos.formats.calls import Refusal
 from protos.formats.canonical import digest
+from protos.formats.privacy_loss import PrivacyCharge, PrivacySpent
 from protos.formats.query import Query
 from protos.formats.receipt import CLAIMS_LABEL, Claims
+from protos.plan import Plan
 
 FIRST: Final = bytes(48)
 
@@ -40,6 +44,7 @@ class Ledger:
         self._limits = agreement.limits
         self._charged_at_s: dict[str, list[int]] = {query.id: [] for query in agreement.queries}
         self._releases: dict[bytes, Release] = {}
+        self._privacy = PrivacyAccounts(agreement)
         self._head = FIRST
 
     def release(self, run_id: bytes) -> Release | None:
@@ -74,12 +79,31 @@ class Ledger:
             for item in self.left(query, now_s=now_s)
         )
 
+    def privacy_charges(self, plan: Plan) -> tuple[PrivacyCharge, ...]:
+        """What a run of `plan` costs privacy budgets; for its claims, nothing is taken yet.
+
+        Raises `RefusedError` when it costs more than is left.
+        """
+        return self._privacy.charges(plan)
+
+    def privacy_left(self) -> tuple[PrivacySpent, ...]:
+        """What is spent of every owner's privacy budget."""
+        return self._privacy.left()
+
+    def lose(self, plan: Plan) -> None:
+        """Charge privacy budgets for a run of `plan` that failed while it was computed, and released nothing.
+
+        Why it failed may follow from the data or from its noise, so it may not be tried for nothing.
+        """
+        self._privacy.charge(plan)
+
     def next_entry(self) -> tuple[int, bytes]:
         """(sequence, previous) of the next claims."""
         return len(self._releases) + 1, self._head
 
-    def write(self, claims: Claims, release: Release, *, now_s: int) -> None:
-        """Charge the run at `now_s` and keep its release; from here on it can be fetched."""
+    def write(self, claims: Claims, release: Release, plan: Plan, *, now_s: int) -> None:
+        """Charge the run of `plan` at `now_s` and keep its release; from here on it can be fetched."""
+        self._privacy.charge(plan)
         self._charged_at_s[claims.query].append(now_s)
         self._releases[claims.run_id] = release
         self._head = digest(CLAIMS_LABEL, claims.encode())

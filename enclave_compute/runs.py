@@ -29,6 +29,7 @@ from protos.formats.query import ParameterValue, Query
 from protos.formats.receipt import Claims, Receipt, UsedDataset
 from protos.formats.result import ResultContext, result_digest, seal_result
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
+from protos.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Runs:
         self._clock = clock
         self._ledger = Ledger(bound.agreement)
         self._ticks = Ticks(bound.agreement.limits.tick_s)
-        self._differencing = Differencing(bound.plans.values())
+        # Noise covers differences: what leaves with it is neither compared nor remembered.
+        exact = [plan for plan in bound.plans.values() if plan.noise is None]
+        self._differencing = Differencing(exact)
 
     def released(self, run_id: bytes) -> Release:
         """What run `run_id` released. Raises `RefusedError` when there is no such run."""
@@ -71,17 +74,27 @@ class Runs:
         require_valid_now(self._bound.agreement, self._clock)
         runs_left = self._ledger.require_runs_left(allowed.query, now_s=self._clock.now_s())
         plan = self._bound.plans[allowed.query.id]
+        # Before anything is computed: what does not fit costs nothing and takes no longer than that.
+        self._ledger.privacy_charges(plan)
         # Everything after this, the receipt's signed time included, happens at a tick.
         with self._ticks.awaited():
-            released = disclosure.release(self._engine, plan, allowed.parameters, guard=self._differencing)
+            released = self._compute(plan, allowed.parameters)
         # The time of the charge is that of the release, not of the request: computing may take long, and
         # windows are about when results leave. Runs take turns, so there are no fewer left than before.
         now_s = self._clock.now_s()
         claims = self._claims(allowed, released, used, runs_left, now_s)
         release = self._seal(allowed, released.table_ipc, claims)
-        self._ledger.write(claims, release, now_s=now_s)
-        self._differencing.remember()
+        self._ledger.write(claims, release, plan, now_s=now_s)
+        if plan.noise is None:
+            self._differencing.remember()
         return release
+
+    def _compute(self, plan: Plan, parameters: Mapping[str, ParameterValue]) -> disclosure.Released:
+        try:
+            return disclosure.release(self._engine, plan, parameters, guard=self._differencing)
+        except Exception:
+            self._ledger.lose(plan)
+            raise
 
     def budget(self, signed_request: bytes) -> bytes:
         """What is left of every query, signed with the key that the attested bundle names.
@@ -100,7 +113,8 @@ class Runs:
         left = tuple(
             QueryBudget(query.id, self._ledger.left(query, now_s=now_s)) for query in agreement.queries
         )
-        answer = Budget(request.nonce, self._bound.digest, self._keys.enclave_id, now_s, left)
+        spent = self._ledger.privacy_left()
+        answer = Budget(request.nonce, self._bound.digest, self._keys.enclave_id, now_s, left, spent)
         return cose.sign(answer.encode(), typ=BUDGET_LABEL, key=self._keys.signing)
 
     def _require_allowed(self, signed_request: bytes) -> _Allowed:
@@ -151,6 +165,7 @@ class Runs:
             previous=previous,
             runs_left=runs_left,
             budget=self._ledger.charge(allowed.query, now_s=now_s),
+            privacy=self._ledger.privacy_charges(self._bound.plans[allowed.query.id]),
         )
 
     def _seal(self, allowed: _Allowed, table_ipc: bytes, claims: Claims) -> Release:

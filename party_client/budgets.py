@@ -22,6 +22,7 @@ from protos.formats.budget import (
 )
 from protos.formats.errors import ConcordatError
 from protos.formats.limits import NONCE_BYTES
+from protos.plan.stakes import allowance_of
 
 
 class BudgetError(ConcordatError):
@@ -64,6 +65,17 @@ def verify_budget_untrusted(
     if stated != agreed:
         raise BudgetError(
             "budget: got other windows than those of the agreement",
+            hint="are this client and the enclave of releases that go together?",
+        )
+    accounts = [
+        (account.owner, account.noise, account.allowed.amount, account.allowed.delta)
+        for account in budget.privacy
+    ]
+    if accounts != [
+        (entry.owner, entry.noise, *allowance_of(entry).in_units()) for entry in agreement.privacy
+    ]:
+        raise BudgetError(
+            "budget: got other privacy budgets than those of the agreement",
             hint="are this client and the enclave of releases that go together?",
         )
     return budget

@@ -40,6 +40,7 @@ from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import DIGEST_BYTES
 from protos.formats.query import Query
 from protos.formats.receipt import Claims, Receipt
+from protos.plan.stakes import allowance_of
 
 _MINT: Final = object()
 
@@ -158,6 +159,7 @@ def require_claims_fit(claims: Claims, agreement: Agreement) -> None:
     if claims.runs_left >= query.max_runs:
         raise _mismatch("runs left", str(claims.runs_left), f"fewer than {query.max_runs}")
     _require_budget_fits(claims, query, agreement)
+    _require_privacy_fits(claims, query, agreement)
     is_first = claims.previous == bytes(DIGEST_BYTES)
     if is_first != (claims.sequence == 1):
         raise _mismatch(
@@ -173,6 +175,21 @@ def _require_budget_fits(claims: Claims, query: Query, agreement: Agreement) -> 
     left = min(charge.after for charge in claims.budget if charge.window in IN_ALL)
     if claims.runs_left != left:
         raise _mismatch("runs left", str(claims.runs_left), f"{left}, as its budget says")
+
+
+def _require_privacy_fits(claims: Claims, query: Query, agreement: Agreement) -> None:
+    """With noise at least one owner is charged, each one's budget is the agreed one, and no one else is."""
+    agreed = [(entry.owner, entry.noise, *allowance_of(entry).in_units()) for entry in agreement.privacy]
+    charged = [
+        (after.owner, after.noise, after.allowed.amount, after.allowed.delta)
+        for after in (charge.after for charge in claims.privacy)
+    ]
+    if bool(charged) != (query.noise is not None):
+        got = "a charge to privacy budgets" if charged else "no charge to privacy budgets"
+        raise _mismatch("privacy", got, "one if and only if the query has noise")
+    if charged != [account for account in agreed if account in charged]:
+        owners = ", ".join(entry.owner for entry in agreement.privacy) or "nobody"
+        raise _mismatch("privacy", f"charges to {[owner for owner, *_ in charged]}", f"budgets of {owners}")
 
 
 def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> VerifiedAttestation:

@@ -38,6 +38,8 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     Refusal.NO_RUNS_LEFT: "the agreed number of runs is used up; further runs need another agreement",
     Refusal.NO_RUNS_NOW: "wait: the agreed number of runs in a day, a week or a month is used up; "
     "`concordat job budget` says what is left",
+    Refusal.PRIVACY_SPENT: "an owner's privacy budget is used up; what was released can be fetched again, "
+    "and more needs another agreement",
     Refusal.OUT_OF_RESOURCES: "the run needs more memory than agreed: agree on more (limits.memory_mib)",
     Refusal.INTERNAL: "the enclave says no more, so that nothing about the data gets out; ask its operator",
 }

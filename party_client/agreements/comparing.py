@@ -22,6 +22,7 @@ _KEYED: Final = {
     "datasets": "id",
     "parameters": "name",
     "parties": "id",
+    "privacy": "owner",
     "queries": "id",
     "releases": "name",
 }
@@ -68,8 +69,9 @@ def _compare(path: Path, before: Any, after: Any) -> Iterator[Change]:
         return
     key = path[-1]
     if isinstance(before, dict) and isinstance(after, dict):
-        for name in before:
-            yield from _compare((*path, name), before[name], after[name])
+        # Weights of noise are a map by output, of which either side may have more.
+        for name in {**before, **after}:
+            yield from _compare((*path, name), before.get(name), after.get(name))
     elif key in _KEYED:
         yield from _compare_items(path, before, after)
     elif key in _SETS and isinstance(before, list) and isinstance(after, list):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from party_client.agreements.errors import AgreementTextError
+from party_client.agreements.privacy_text import read_noise, read_privacy
 from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
 from party_client.agreements.table import Table, located
 from party_client.agreements.toml_file import read_toml
@@ -26,7 +27,8 @@ _AGREEMENT_KEYS: Final = (
     *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
     *("parties", "datasets", "queries", "releases"),
 )
-_QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month")
+_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy")
+_QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month", "noise")
 DEFAULT_TICK_S: Final = 1
 """Who wants outcomes at once has to say so: how long a run took is about the data."""
 _RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
@@ -34,7 +36,7 @@ _RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
 
 def compile_toml(path: Path) -> Agreement:
     """The agreement in the TOML file at `path`; files it names are relative to its folder."""
-    top = Table(read_toml(path), path.name, required=_AGREEMENT_KEYS, optional=("analysts", "logged"))
+    top = Table(read_toml(path), path.name, required=_AGREEMENT_KEYS, optional=_AGREEMENT_OPTIONS)
     folder = path.parent
     parties = tuple(_participant(place, value, folder) for place, value in top.tables("parties"))
     analysts = tuple(_participant(place, value, folder) for place, value in top.tables("analysts"))
@@ -43,6 +45,7 @@ def compile_toml(path: Path) -> Agreement:
     releases = tuple(
         release for place, value in top.tables("releases") for release in _releases(place, value, folder)
     )
+    privacy = tuple(read_privacy(place, value) for place, value in top.tables("privacy"))
     bounds = _limits(f"{path.name}: [limits]", dict(top.items("limits")))
     with located(path.name):
         agreement = Agreement(
@@ -58,6 +61,7 @@ def compile_toml(path: Path) -> Agreement:
             releases=releases,
             limits=bounds,
             logged=top.text("logged", "nothing"),
+            privacy=privacy,
         )
         # Some bounds are checked when bytes are read. Whoever gets these bytes must be able to read them.
         return Agreement.decode_untrusted(agreement.encode())
@@ -129,6 +133,7 @@ def _query(place: str, value: object) -> Query:
             per_day=table.integer("per_day") if "per_day" in table else None,
             per_week=table.integer("per_week") if "per_week" in table else None,
             per_month=table.integer("per_month") if "per_month" in table else None,
+            noise=read_noise(place, table),
         )
 
 

@@ -88,6 +88,14 @@ class Table:
             raise AgreementTextError(f"{self.place}: `{key}` names something twice")
         return tuple(sorted(items))
 
+    def lists(self, key: str) -> list[list[object]]:
+        """A list of lists; empty when the key is missing."""
+        items: list[object] = self._read(key, list, [])
+        for item in items:
+            if not isinstance(item, list):
+                raise AgreementTextError(f"{self.place}: `{key}` has {_kind(item)} in it, expected lists")
+        return [list(item) for item in items if isinstance(item, list)]
+
     def seconds(self, key: str) -> int:
         """A time with its zone, in whole seconds since 1970."""
         value = self._values[key]

@@ -113,7 +113,7 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
     if key in _NOT_MADE and None in (before, after):
         return _either(after is None, before is None)
     if isinstance(before, list) and isinstance(after, list):
-        return _set_direction(key, set(before), set(after))
+        return _set_direction(key, before, after)
     if "clamp" in path and isinstance(before, str) and isinstance(after, str):
         before, after = int(before.replace(".", "")), int(after.replace(".", ""))
     if isinstance(before, int) and isinstance(after, int):
@@ -125,13 +125,14 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
     return _either(after == "phases", after == "nothing") if key == "logged" else ""
 
 
-def _set_direction(key: str, before: set[str], after: set[str]) -> str:
+def _set_direction(key: str, before: list[str], after: list[str]) -> str:
+    if key not in _MEMBERS and key != "forbidden":
+        return ""  # of domains for one, which are lists of lists
+    gained, lost = set(after) - set(before), set(before) - set(after)
     if key == "forbidden":
-        return _either(before - after, after - before)
+        return _either(lost, gained)
     # Into custom or out of it there are other queries than before: whether more depends on which.
-    if key not in _MEMBERS or "custom" in before ^ after:
-        return ""
-    return _either(after - before, before - after)
+    return "" if "custom" in gained | lost else _either(gained, lost)
 
 
 def _either(looser: object, stricter: object) -> str:

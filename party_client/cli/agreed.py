@@ -55,6 +55,8 @@ def held_back(suppression: Suppression) -> str:
     """What one rule kept from being released; the number is rounded up to a power of ten,
     and may be none."""
     most = suppression.groups_at_most
+    if most is None:
+        return f"held back: not told how many ({suppression.rule})"
     return f"held back: {f'at most {most} rows' if most else 'nothing'} ({suppression.rule})"
 
 

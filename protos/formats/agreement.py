@@ -25,6 +25,7 @@ from protos.formats.canonical import (
 from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
 from protos.formats.participants import Participant, Release
+from protos.formats.privacy import PrivacyEntry
 from protos.formats.query import RUNS_MAX, Query
 from protos.formats.rule_references import require_rule_references
 from protos.formats.schema import Dataset
@@ -77,6 +78,8 @@ class Agreement:
     limits: Limits
     logged: str = "nothing"
     """What the enclave may write to its console: `nothing`, or the names of the `phases` it enters."""
+    privacy: tuple[PrivacyEntry, ...] = ()
+    """Owners no exact result of whose data leaves, and what each allows; at most one entry a party."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="agreement id")
@@ -104,6 +107,7 @@ class Agreement:
                     f"{what}: got {len(items)}, expected 1 to {most} (empty means nothing is allowed)"
                 )
         require_list(list(self.analysts), what="analysts", max_items=limits.PARTIES_MAX)
+        require_list(list(self.privacy), what="privacy", max_items=limits.PARTIES_MAX)
 
     def _require_distinct(self) -> None:
         people = [*self.parties, *self.analysts]
@@ -111,6 +115,7 @@ class Agreement:
         _require_distinct("signing key", (person.signing_key.hex() for person in people))
         _require_distinct("dataset id", (dataset.id for dataset in self.datasets))
         _require_distinct("query id", (query.id for query in self.queries))
+        _require_distinct("privacy of", (entry.owner for entry in self.privacy))
         _require_distinct(
             "release", (release.pcr0.hex() + release.root_sha256.hex() for release in self.releases)
         )
@@ -124,6 +129,9 @@ class Agreement:
         for query in self.queries:
             if strangers := sorted({*query.run_by, *query.receivers} - people):
                 raise FormatError(f"query {query.id}: names {strangers}, who are neither party nor analyst")
+        for entry in self.privacy:
+            if entry.owner not in owners:
+                raise FormatError(f"privacy: owner {entry.owner!r} is not a party")
         require_rule_references(self.datasets, self.queries, people)
 
     def participant(self, participant_id: str) -> Participant:
@@ -168,6 +176,7 @@ class Agreement:
                 "releases": [item.to_value() for item in self.releases],
                 "limits": self.limits.to_value(),
                 "logged": self.logged,
+                "privacy": [item.to_value() for item in self.privacy],
             }
         )
         if len(encoded) > limits.AGREEMENT_MAX_BYTES:
@@ -202,13 +211,14 @@ class Agreement:
             releases=tuple(map(Release.from_value_untrusted, items("releases", limits.PARTIES_MAX))),
             limits=Limits(**bounds),
             logged=require_text(fields["logged"], what="logged", max_characters=limits.NAME_MAX_CHARACTERS),
+            privacy=tuple(map(PrivacyEntry.from_value_untrusted, items("privacy", limits.PARTIES_MAX))),
         )
 
 
 _KEYS: Final = frozenset(
     {
         *("id", "title", "purpose", "valid_from_s", "valid_until_s", "limits", "logged"),
-        *("parties", "analysts", "datasets", "queries", "releases"),
+        *("parties", "analysts", "datasets", "queries", "releases", "privacy"),
     }
 )
 

@@ -68,6 +68,8 @@ class Refusal(StrEnum):
     """The agreed number of runs is used up."""
     NO_RUNS_NOW = "no-runs-now"
     """The agreed number of runs in a day, a week or a month is used up; later there will be more."""
+    PRIVACY_SPENT = "privacy-spent"
+    """The run would cost more than an owner's privacy budget has left."""
     OUT_OF_RESOURCES = "out-of-resources"
     """The run needs more memory than the agreement gives."""
     INTERNAL = "internal"

@@ -5,6 +5,7 @@ All bounds are inclusive: a value equal to the limit is accepted.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Final
 
 KIB: Final = 1024
@@ -29,6 +30,13 @@ SQL_MAX_CHARACTERS: Final = 20_000
 SQL_MAX_DEPTH: Final = 60
 NAME_MAX_CHARACTERS: Final = 64
 TEXT_MAX_CHARACTERS: Final = 4_000
+
+# Differential privacy. More than e^20 = 485 million would hardly be a promise.
+EPSILON_MIN: Final = Fraction(1, 10**6)
+EPSILON_MAX: Final = Fraction(20)
+DELTA_MIN: Final = Fraction(1, 10**30)
+DELTA_MAX: Final = Fraction(1, 1000)
+NOISY_CELLS_MAX: Final = 2**18
 
 # Sealed datasets. A chunk travels as one gRPC message and one frame.
 CHUNK_PLAINTEXT_MAX_BYTES: Final = MIB

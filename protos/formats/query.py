@@ -27,6 +27,7 @@ from protos.formats.canonical import (
 from protos.formats.errors import FormatError
 from protos.formats.exact_text import digits_of, exact_value, places_of
 from protos.formats.identifiers import require_slug
+from protos.formats.privacy import QueryNoise
 
 QUERY_LABEL: Final = "concordat/query/v1"
 ParameterValue: TypeAlias = int | str
@@ -148,6 +149,8 @@ class Query:
     per_week: int | None = None
     per_month: int | None = None
     """Runs in any 24 hours, 7 days, 30 days; None: as many as `max_runs`. See `budget.WINDOWS_S`."""
+    noise: QueryNoise | None = None
+    """For queries over data of an owner with a privacy budget, and only for them."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="query id")
@@ -195,6 +198,7 @@ class Query:
             "per_day": self.per_day,
             "per_week": self.per_week,
             "per_month": self.per_month,
+            "noise": None if self.noise is None else self.noise.to_value(),
         }
 
     @classmethod
@@ -215,12 +219,13 @@ class Query:
             per_day=fields["per_day"],
             per_week=fields["per_week"],
             per_month=fields["per_month"],
+            noise=None if fields["noise"] is None else QueryNoise.from_value_untrusted(fields["noise"]),
         )
 
 
 _QUERY_KEYS: Final = frozenset(
     {
         *("id", "sql", "parameters", "run_by", "receivers", "max_runs", "many_to_many"),
-        *("per_day", "per_week", "per_month"),
+        *("per_day", "per_week", "per_month", "noise"),
     }
 )

@@ -32,6 +32,7 @@ from protos.formats.identifiers import (
     UPLOAD_ID_BYTES,
     require_slug,
 )
+from protos.formats.privacy_loss import PrivacyCharge
 from protos.formats.query import ParameterValue
 from protos.formats.run_request import require_parameters_untrusted
 
@@ -79,11 +80,14 @@ class Suppression:
 
     rule: str
     """For people: "fewer than 20 distinct tailnum of airline"."""
-    groups_at_most: int
-    """A power of ten, which may stand for nothing as well, or 0 for nothing that the result does not show."""
+    groups_at_most: int | None
+    """A power of ten, which may stand for nothing as well, or 0 for nothing that the result does not show.
+    None, with noise: not told."""
 
     def __post_init__(self) -> None:
         require_text(self.rule, what="rule", max_characters=limits.TEXT_MAX_CHARACTERS)
+        if self.groups_at_most is None:
+            return
         require_int(self.groups_at_most, what="groups_at_most")
         if not _BUCKET.fullmatch(str(self.groups_at_most)):
             raise FormatError("groups_at_most: expected 0 or a power of ten, an exact count says too much")
@@ -122,6 +126,8 @@ class Claims:
     """Runs of this query that remain after this one in this enclave life, if time lets them."""
     budget: tuple[Charge, ...]
     """What this run took, window by window; in the order of `budget.WINDOWS`."""
+    privacy: tuple[PrivacyCharge, ...] = ()
+    """What it cost the privacy budgets of owners, in the order of the agreement; empty without noise."""
 
     def encode(self) -> bytes:
         """Canonical bytes; `binding.receipt_user_data` is over them."""
@@ -143,6 +149,7 @@ class Claims:
                 "previous": self.previous,
                 "runs_left": self.runs_left,
                 "budget": [charge.to_value() for charge in self.budget],
+                "privacy": [charge.to_value() for charge in self.privacy],
             }
         )
 
@@ -157,6 +164,7 @@ class Claims:
             fields["datasets"], what="datasets", max_items=limits.DATASETS_MAX, min_items=1
         )
         budget = require_list(fields["budget"], what="budget", max_items=len(WINDOWS), min_items=1)
+        privacy = require_list(fields["privacy"], what="privacy", max_items=limits.PARTIES_MAX)
         suppressed = require_list(fields["suppressed"], what="suppressed", max_items=limits.DATASETS_MAX)
         return cls(
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),
@@ -174,6 +182,7 @@ class Claims:
             previous=require_bytes(fields["previous"], what="previous", length=DIGEST_BYTES),
             runs_left=require_int(fields["runs_left"], what="runs_left"),
             budget=tuple(map(Charge.from_value_untrusted, budget)),
+            privacy=tuple(map(PrivacyCharge.from_value_untrusted, privacy)),
         )
 
 
@@ -229,5 +238,6 @@ _CLAIM_KEYS: Final = frozenset(
     {
         *("agreement", "enclave", "run", "query", "query_digest", "parameters", "requested_by", "receivers"),
         *("datasets", "suppressed", "result_digest", "sequence", "previous", "runs_left", "budget"),
+        "privacy",
     }
 )

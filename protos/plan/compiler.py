@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -20,6 +21,7 @@ from protos.plan.analyses import require_rules
 from protos.plan.errors import QueryRefusedError
 from protos.plan.expressions import Expression
 from protos.plan.lists import is_list, read_list
+from protos.plan.noise import plan_of_noise
 from protos.plan.outputs import named_outputs, read_groups
 from protos.plan.plan import Output, Plan, Usage
 from protos.plan.rules import Mention, allowed_mentions, require_granted, thresholds_of, usages_in
@@ -36,7 +38,7 @@ def compile_query(agreement: Agreement, query: Query) -> Plan:
         plan, mentions = _read(agreement.datasets, query)
         require_granted(mentions)
         require_rules(agreement, query, plan)
-        return plan
+        return replace(plan, noise=plan_of_noise(agreement, query, plan))
 
 
 def usages_of(datasets: Iterable[Dataset], query: Query) -> tuple[Usage, ...]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from protos.formats.privacy import DomainValue
 from protos.formats.query import Parameter
 from protos.formats.schema import Dataset
 from protos.plan.errors import Place
 from protos.plan.expressions import Aggregate, ColumnRef, Expression, Reference
 from protos.plan.relations import AnySource
 from protos.plan.values import ValueType
+from protos.privacy import NoisePlan
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,42 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How the engine computes one exact column that noise is added to; never shown itself."""
+
+    name: str
+    """Of the `ExactColumn` in the noise plan."""
+    function: Literal["rows", "units", "sum"]
+    argument: Expression | None
+    """rows: what is counted, None for all rows; units: the unit; sum: what is added up."""
+    support: Expression | None = None
+    """Of units: only over rows for which this is true."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a query with noise computes, and what of it may be shown; made by `protos.plan.noise` alone."""
+
+    plan: NoisePlan
+    """Its outputs are the aggregates of the query by name, and hidden ones that begin with `_`."""
+    measured: tuple[Measured, ...]
+    """One for each column of the noise plan."""
+    domains: tuple[tuple[DomainValue, ...], ...] | None
+    """The values of each GROUP BY expression; None where keys are selected."""
+    required_units: int
+    """What the owners' thresholds ask for: a floor for noisy numbers of units."""
+    row_floors: tuple[str, ...]
+    """Outputs that have to reach it for a row's values to be shown."""
+    value_floors: tuple[tuple[str, tuple[str, ...]], ...]
+    """(aggregate, outputs that have to reach it for its value to be shown)."""
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """The outputs that the query names: those are off by noise."""
+        return tuple(output.name for output in self.plan.outputs if not output.name.startswith("_"))
+
+
+@dataclass(frozen=True)
 class Plan:
     """A query that may be run, with any parameters in their agreed ranges."""
 
@@ -81,6 +119,8 @@ class Plan:
     thresholds: tuple[Threshold, ...]
     """One per dataset, in the order of the sources."""
     usages: tuple[Usage, ...]
+    noise: Noise | None = None
+    """Where an owner of the data has a privacy budget: then nothing else of it may be shown."""
 
     @property
     def analysis(self) -> Literal["aggregation", "list"]:

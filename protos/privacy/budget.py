@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from protos.formats.limits import DELTA_MAX, DELTA_MIN, EPSILON_MAX, EPSILON_MIN
 from protos.privacy.errors import BudgetExceededError, PrivacyParameterError
 from protos.privacy.loss import MECHANISMS, Loss, Mechanism, epsilon_of_rho, rho_of_epsilon
 
-EPSILON_MAX: Final = Fraction(20)
-"""More would hardly be a promise: e^20 is 485 million."""
-EPSILON_MIN: Final = Fraction(1, 10**6)
-DELTA_MAX: Final = Fraction(1, 1000)
-DELTA_MIN: Final = Fraction(1, 10**30)
 RUNS_MAX: Final = 10**6
 _DENOMINATOR_MAX: Final = 10**40
 

@@ -7,9 +7,10 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import Final
 
+from protos.formats.limits import NOISY_CELLS_MAX
 from protos.privacy.errors import PrivacyParameterError
 
-CELLS_MAX: Final = 2**18
+CELLS_MAX: Final = NOISY_CELLS_MAX
 Key = tuple[Hashable, ...]
 """One value for each GROUP BY expression, in their order."""
 

@@ -73,6 +73,12 @@ class Loss:
         amount, delta = -(-self.amount // LOSS_UNIT), -(-self.delta // LOSS_UNIT)
         return Loss(self.mechanism, amount * LOSS_UNIT, delta * LOSS_UNIT)
 
+    def in_units(self) -> tuple[int, int]:
+        """(amount, delta) in `LOSS_UNIT`, which it is a whole number of."""
+        if self != self.whole_down():
+            raise PrivacyParameterError("a loss that is not in whole units")
+        return int(self.amount / LOSS_UNIT), int(self.delta / LOSS_UNIT)
+
     def is_within(self, allowed: Loss) -> bool:
         """Whether it is of the same kind as `allowed` and in no respect more."""
         same = self.mechanism == allowed.mechanism

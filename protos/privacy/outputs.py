@@ -91,6 +91,8 @@ class ExactColumn:
     owner: str = ""
     largest: int = 1
     """For "sum": the largest absolute value of one row."""
+    is_everybodys: bool = False
+    """For "units": whether the units of every owner with a stake are this one column."""
 
 
 def mean_sum_column(output: str) -> str:

@@ -14,7 +14,7 @@ is the delta. Cells that several units share are covered by the noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -81,14 +81,21 @@ class NoisePlan:
         return dict(self.costs)[owner]
 
 
-def plan_noise(outputs: Sequence[NoisyOutput], stakes: Sequence[Stake], *, keys: Keys) -> NoisePlan:
-    """The noise for one run. Raises `PrivacyParameterError` when no guarantee could be kept."""
+def plan_noise(
+    outputs: Sequence[NoisyOutput], stakes: Sequence[Stake], *, keys: Keys, shared_units: str = ""
+) -> NoisePlan:
+    """The noise for one run. Raises `PrivacyParameterError` when no guarantee could be kept.
+
+    `shared_units`: where the units of all owners are one column in every row, the output of kind units that
+    counts them in a whole cell. It then selects keys for everybody, and the owner that a units output names
+    makes no difference.
+    """
     mechanism = _require_stakes(stakes, keys)
-    exact = _exact_columns(outputs, stakes, keys)
+    exact = _exact_columns(outputs, stakes, keys, shared_units)
     weights = sum(column.weight for column in exact)
     columns = tuple(NoisyColumn(column, _noise(column, stakes, mechanism, weights)) for column in exact)
     selecting = stakes if keys == "selected" else ()
-    thresholds = tuple(_threshold(stake, columns) for stake in selecting)
+    thresholds = tuple(_threshold(stake, columns, shared_units) for stake in selecting)
     costs = tuple((stake.owner, _cost(stake, columns, thresholds, mechanism)) for stake in stakes)
     return NoisePlan(tuple(outputs), columns, thresholds, costs)
 
@@ -117,7 +124,7 @@ def _require_stakes(stakes: Sequence[Stake], keys: Keys) -> Mechanism:
 
 
 def _exact_columns(
-    outputs: Sequence[NoisyOutput], stakes: Sequence[Stake], keys: Keys
+    outputs: Sequence[NoisyOutput], stakes: Sequence[Stake], keys: Keys, shared_units: str
 ) -> tuple[ExactColumn, ...]:
     owners = [stake.owner for stake in stakes]
     names = [output.name for output in outputs]
@@ -127,8 +134,14 @@ def _exact_columns(
             raise PrivacyParameterError(f"{output.name}: {output.owner} has no stake in this query")
         if output.counted_by and by_kind.get(output.counted_by) != "rows":
             raise PrivacyParameterError(f"{output.name}: {output.counted_by} is no output of kind rows")
-    columns = [column for output in outputs for column in output.columns()]
-    if keys == "selected":
+    if shared_units and by_kind.get(shared_units) != "units":
+        raise PrivacyParameterError(f"{shared_units} is no output of kind units")
+    columns = [
+        replace(column, is_everybodys=bool(shared_units) and column.measure == "units")
+        for output in outputs
+        for column in output.columns()
+    ]
+    if keys == "selected" and not shared_units:
         counted = {output.owner for output in outputs}  # these outputs select keys as well
         selecting = [owner for owner in owners if owner not in counted]
         columns += [ExactColumn(key_units_column(owner), "units", 1, owner=owner) for owner in selecting]
@@ -155,12 +168,16 @@ def _charge(of: Sensitivity, noise: Noise) -> Fraction:
 
 
 def _sensitivity(column: ExactColumn, stake: Stake) -> Sensitivity:
-    own = column.owner == stake.owner
+    own = column.is_everybodys or column.owner == stake.owner
     return sensitivity(column.measure, stake.contribution, own=own, largest=column.largest)
 
 
-def _threshold(stake: Stake, columns: tuple[NoisyColumn, ...]) -> KeyThreshold:
-    column = next(column for column in columns if column.exact.owner == stake.owner)
+def _threshold(stake: Stake, columns: tuple[NoisyColumn, ...], shared_units: str) -> KeyThreshold:
+    column = next(
+        column
+        for column in columns
+        if (column.exact.name == shared_units if shared_units else column.exact.owner == stake.owner)
+    )
     least = 1 + reach_of(column.noise, stake.share.delta / _groups(stake))
     return KeyThreshold(stake.owner, column.exact.name, max(least, stake.required_units))
 

@@ -101,7 +101,9 @@ def cells(query: QueryOutcome) -> list[list[str]]:
     return [["-" if cell is None else str(cell) for cell in row] for row in query.examples]
 
 
-def _groups(at_most: int) -> str:
+def _groups(at_most: int | None) -> str:
+    if at_most is None:
+        return "not told how many"
     return f"up to {at_most:,} groups" if at_most else "nothing"
 
 

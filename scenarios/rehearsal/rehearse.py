@@ -45,8 +45,8 @@ class HeldBack:
     """What one rule held back, as the receipt has it."""
 
     rule: str
-    groups_at_most: int
-    """A power of ten, or 0."""
+    groups_at_most: int | None
+    """A power of ten, or 0; None where it is not told."""
 
 
 @dataclass(frozen=True)

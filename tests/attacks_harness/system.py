@@ -66,7 +66,7 @@ class Life:
         except RefusedByEnclaveError as error:
             return Seen(refusal=str(error.code))
         receipt = Receipt.decode_untrusted(self.enclave.call(Op.RECEIPT, run=run_id).body)
-        held = sum(item.groups_at_most for item in Claims.decode_untrusted(receipt.claims).suppressed)
+        held = sum(item.groups_at_most or 0 for item in Claims.decode_untrusted(receipt.claims).suppressed)
         return Seen(tuple(self.enclave.result(run_id).to_pylist()), None, held)
 
 

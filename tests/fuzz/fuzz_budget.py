@@ -13,7 +13,7 @@ SEEDS = messages_of("budget-request", "budget")
 
 
 def one_input(data: bytes) -> None:
-    """Reads `data` as either; no window has more left than it lets through."""
+    """Reads `data` as either; no window has more left than it lets through, no account less than nothing."""
     with contextlib.suppress(FormatError):
         assert BudgetRequest.decode_untrusted(data).encode() == data
     try:
@@ -22,6 +22,8 @@ def one_input(data: bytes) -> None:
         return
     assert budget.encode() == data
     assert all(window.left <= window.limit for query in budget.queries for window in query.windows)
+    assert all(account.spent.is_within(account.allowed) for account in budget.privacy)
+    assert all(min(account.left.amount, account.left.delta) >= 0 for account in budget.privacy)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
+from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.errors import FormatError
+from protos.formats.privacy import PrivacyEntry, QueryNoise
+from protos.formats.rules import Clamp, Rules
 from protos.formats.schema import EXACT_TYPES, USES, Dataset
 from protos.plan import QueryRefusedError
 from tests.engine_world import FLIGHTS, FROM, JOINED, WEATHER, YEAR, plan_of
 from tests.fuzz.runner import run
+from tests.privacy_world import plan_of as noisy_plan_of
 
 QUERIES = [
     "SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin",
@@ -33,6 +37,8 @@ QUERIES = [
     "ORDER BY leaves, delay, origin, tailnum) AS b FROM flights) AS w",
     "SELECT COUNT(*) AS n FROM (SELECT slot, origin AS o FROM flights UNION ALL SELECT slot, station "
     "FROM weather) AS p WHERE o = $origin AND slot IS NOT NULL OR o > 'b' AND $least > 3",
+    "SELECT origin, COUNT(*) AS n, SUM(CASE WHEN delay > 0 THEN fare ELSE 0 END) AS s, AVG(delay) AS d, "
+    "COUNT(DISTINCT tailnum) AS t FROM flights GROUP BY origin",
     "SELECT w.wet, SUM(t.d) AS d FROM (SELECT slot, delay AS d FROM flights) AS t LEFT JOIN weather AS w "
     "ON t.slot = w.slot GROUP BY w.wet",
     "SELECT COUNT(*) AS n FROM weather WHERE station NOT LIKE '%a_b%' "
@@ -51,14 +57,27 @@ def opened(dataset: Dataset) -> Dataset:
     )
 
 
+CLAMPS = {"delay": Clamp("-60", "600"), "fare": Clamp("0.00", "999.00")}
 DATASETS = (opened(FLIGHTS), opened(WEATHER))
+AIRLINE = PrivacyEntry("airline", "1", "0.000001", "gaussian")
+BOUNDED = (
+    replace(
+        DATASETS[0],
+        rules=Rules(max_rows_per_unit=3),
+        columns=tuple(replace(column, clamp=CLAMPS.get(column.name)) for column in DATASETS[0].columns),
+    ),
+    DATASETS[1],
+)
 ENGINE = Engine(128, 1)
 for dataset in DATASETS:
     ENGINE.create(dataset)
 
 
 def one_input(data: bytes) -> None:
-    """Compiles `data` as a query, with and without parameters, and runs what compiles over empty tables."""
+    """Compiles `data` as a query, with and without parameters, and runs what compiles over empty tables.
+
+    Once more for an owner with a privacy budget: what compiles is released with noise.
+    """
     sql = data.decode("utf-8", errors="replace")
     for parameters in ((), (YEAR,), (YEAR, FROM)):
         with contextlib.suppress(QueryRefusedError, FormatError):
@@ -66,6 +85,10 @@ def one_input(data: bytes) -> None:
             given = {parameter.name: parameter.low or "EWR" for parameter in parameters}
             with ENGINE.execute(plan, given):
                 pass
+        for noise in (QueryNoise("selected"), QueryNoise("declared"), QueryNoise("declared", (("EWR",),))):
+            with contextlib.suppress(QueryRefusedError, FormatError):
+                noisy = noisy_plan_of(sql, noise, *parameters, privacy=(AIRLINE,), datasets=BOUNDED)
+                release(ENGINE, noisy, {parameter.name: parameter.low or "EWR" for parameter in parameters})
 
 
 if __name__ == "__main__":

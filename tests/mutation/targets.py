@@ -72,6 +72,13 @@ _DIFFERENCES: Final = (
     f"{_ADVERSARIAL}_rules.py",
 )
 
+_NOISE: Final = (
+    "tests/unit/protos_plan/test_plan_noise.py",
+    f"{_ENCLAVE}_noisy_release.py",
+    "tests/property/test_noise_properties.py",
+)
+_ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.py")
+
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
     _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py"),
@@ -120,6 +127,14 @@ TARGETS: Final = (
     _plan("lists"),
     Target("enclave_compute/samplers.py", ("tests/unit/enclave_compute/test_samplers.py",)),
     Target("enclave_compute/noise.py", ("tests/unit/enclave_compute/test_noise.py",)),
+    Target("enclave_compute/noisy_release.py", (f"{_ENCLAVE}_noisy_release.py",)),
+    Target("enclave_compute/privacy_accounts.py", _ACCOUNTS),
+    *(
+        Target(f"protos/plan/{name}.py", _NOISE)
+        for name in ("noise", "noisy_outputs", "stakes", "value_bounds", "noise_sql")
+    ),
+    _format("privacy", *_BYTES),
+    Target("protos/formats/privacy_loss.py", (f"{_FORMATS}_privacy.py", *_BYTES)),
     *(_privacy(name) for name in ("plan", "budget", "loss", "sensitivity", "outputs", "tails", "rounding")),
     _plan("units"),
     _plan("unions"),

@@ -13,6 +13,8 @@ from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
 from protos.formats.participants import Participant, Release
+from protos.formats.privacy import NOISE_KINDS, NoiseKind, PrivacyEntry, QueryNoise
+from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult
@@ -133,6 +135,21 @@ def parameters(draw: st.DrawFn, *, name: str) -> Parameter:
     return Parameter(name, choices=draw(sets_of(TEXTS, least=1)))
 
 
+DOMAINS = st.one_of(
+    st.lists(TEXTS, min_size=1, max_size=3, unique=True),
+    st.lists(INT64, min_size=1, max_size=3, unique=True),
+    st.lists(st.booleans(), min_size=1, max_size=2, unique=True),
+).map(lambda values: tuple(sorted(values)))
+WEIGHTS = st.dictionaries(NAMES, st.integers(2, 1000), max_size=2).map(lambda of: tuple(sorted(of.items())))
+NOISE = st.one_of(
+    st.builds(QueryNoise, st.just("selected"), st.just(()), WEIGHTS),
+    st.builds(QueryNoise, st.just("declared"), st.lists(DOMAINS, max_size=3).map(tuple), WEIGHTS),
+)
+PRIVACY: st.SearchStrategy[tuple[str, str, NoiseKind]] = st.sampled_from(
+    [("1", "0.000001", "gaussian"), ("0.5", "0", "laplace"), ("20", "0.001", "laplace")]
+)
+
+
 @st.composite
 def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
     holes = draw(st.lists(NAMES, max_size=3, unique=True))
@@ -147,6 +164,7 @@ def queries(draw: st.DrawFn, *, name: str, people: list[str]) -> Query:
         per_day=draw(RUNS),
         per_week=draw(RUNS),
         per_month=draw(RUNS),
+        noise=draw(st.none() | NOISE),
     )
 
 
@@ -194,6 +212,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
             draw(st.integers(0, 300)),
         ),
         logged=draw(st.sampled_from(["nothing", "phases"])),
+        privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
     )
 
 
@@ -226,6 +245,17 @@ CHARGES = st.builds(
     st.integers(1, 1_000_000),
     st.integers(1, 1_000_000),
 )
+LOSSES = st.tuples(st.integers(1, 2**160), st.integers(0, 2**160), st.integers(0, 2**160))
+ACCOUNTS = st.builds(
+    lambda owner, noise, amounts, deltas: PrivacySpent(
+        owner, noise, LossUnits(amounts[0] + amounts[1], deltas[0]), LossUnits(sum(amounts), sum(deltas))
+    ),
+    NAMES,
+    st.sampled_from(NOISE_KINDS),
+    LOSSES,
+    LOSSES,
+)
+PRIVACY_CHARGES = ACCOUNTS.map(lambda after: PrivacyCharge(LossUnits(1, after.spent.delta), after))
 WINDOWS_LEFT = st.builds(
     lambda window, limit, left: WindowLeft(window, limit, min(limit, left)),
     st.sampled_from(WINDOWS),
@@ -243,6 +273,7 @@ BUDGETS = st.builds(
         min_size=1,
         max_size=3,
     ).map(tuple),
+    privacy=st.lists(ACCOUNTS, max_size=2).map(tuple),
 )
 CLAIMS = st.builds(
     Claims,
@@ -262,7 +293,7 @@ CLAIMS = st.builds(
         max_size=3,
     ).map(tuple),
     suppressed=st.lists(
-        st.builds(Suppression, TEXTS, st.just(0) | st.integers(0, 18).map(lambda power: 10**power)),
+        st.builds(Suppression, TEXTS, st.sampled_from([None, 0, *(10**power for power in range(19))])),
         max_size=3,
     ).map(tuple),
     result_digest=exactly(48),
@@ -270,6 +301,7 @@ CLAIMS = st.builds(
     previous=exactly(48),
     runs_left=COUNTS,
     budget=st.lists(CHARGES, min_size=1, max_size=5).map(tuple),
+    privacy=st.lists(PRIVACY_CHARGES, max_size=2).map(tuple),
 )
 MESSAGES: dict[
     str,

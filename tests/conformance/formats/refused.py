@@ -53,6 +53,8 @@ SHARED_VALUES: Final = (
     + b"".join(b"\xd8\x1c\x8a" + bytes([0xD8, 0x1D, number]) * 10 for number in range(15))
 )
 
+LOSS: Final = ("privacy", 0, "cost", "amount")
+DOMAIN: Final = ("queries", 0, "noise", "domains", 0)
 CBOR: Final = (
     ("nothing", ""),
     ("0 in two bytes", "1800"),
@@ -163,6 +165,21 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "a clamp from minus nothing", CLAMP, to({"low": "-0.00", "high": "1.00"})),
     ("agreement", "a clamp beyond the type", CLAMP, to({"low": "0.00", "high": "10000000.00"})),
     ("agreement", "no run in a day", ("queries", 0, "per_day"), to(0)),
+    ("agreement", "privacy of nobody", ("privacy", 0, "owner"), to("stranger")),
+    ("agreement", "privacy of one owner twice", ("privacy",), lambda entries: entries * 2),
+    ("agreement", "an epsilon that promises nothing", ("privacy", 0, "epsilon"), to("20.1")),
+    ("agreement", "an epsilon with a zero at its end", ("privacy", 0, "epsilon"), to("1.50")),
+    ("agreement", "an epsilon with an exponent", ("privacy", 0, "epsilon"), to("1e0")),
+    ("agreement", "gaussian noise with delta 0", ("privacy", 0, "delta"), to("0")),
+    ("agreement", "a delta that is no failure", ("privacy", 0, "delta"), to("0.01")),
+    ("agreement", "noise nobody knows", ("privacy", 0, "noise"), to("uniform")),
+    ("agreement", "keys nobody knows", ("queries", 0, "noise", "keys"), to("all")),
+    ("agreement", "domains for selected keys", ("queries", 0, "noise", "keys"), to("selected")),
+    ("agreement", "a domain in another order", DOMAIN, to(["windy", "calm"])),
+    ("agreement", "a domain of two types", DOMAIN, to([True, 1])),
+    ("agreement", "a domain of nothing", DOMAIN, to([])),
+    ("agreement", "more groups than there may be", DOMAIN, to([f"{n:06}" for n in range(2**17 + 1)])),
+    ("agreement", "a weight that need not be said", ("queries", 0, "noise", "weights"), to({"delay": 1})),
     ("agreement", "true for a number", ("datasets", 0, "threshold"), to(True)),
     ("agreement", "a title that is written from right to left", ("title",), to("a\u202eb")),
     (
@@ -191,6 +208,20 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("claims", "more left than there were", ("budget", 0, "before"), to(6)),
     ("claims", "a window nobody knows", ("budget", 0, "window"), to("hour")),
     ("claims", "charged to nothing", ("budget",), to([])),
+    ("claims", "a privacy loss with a zero in front", LOSS, to("01")),
+    ("claims", "a privacy loss that is a number", LOSS, to(1)),
+    ("claims", "a privacy loss below nothing", LOSS, to("-1")),
+    ("claims", "a run with noise that costs nothing", LOSS, to("0")),
+    ("claims", "a run that costs more than is spent", LOSS, to(str(2**151 + 1))),
+    (
+        "claims",
+        "more delta spent than there is",
+        ("privacy", 0, "after", "spent", "delta"),
+        to(str(2**141)),
+    ),
+    ("claims", "noise of no kind", ("privacy", 0, "after", "noise"), to("uniform")),
+    ("budget", "more privacy spent than there is", ("privacy", 0, "spent", "amount"), to(str(2**156))),
+    ("budget", "a privacy budget of nobody", ("privacy", 0, "owner"), to("")),
     ("budget-request", "a nonce of 31 bytes", ("nonce",), to(bytes(31))),
     ("budget", "more left than there may be", ("queries", 0, "windows", 0, "left"), to(6)),
     ("budget", "of no query", ("queries",), to([])),

@@ -34,6 +34,8 @@ from protos.formats.budget import (
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
 from protos.formats.participants import Participant, Release
+from protos.formats.privacy import PrivacyEntry, QueryNoise
+from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
 from protos.formats.query import Parameter, Query
 from protos.formats.receipt import Claims, Receipt, Suppression, UsedDataset
 from protos.formats.result import ResultContext, SealedResult, pad, result_digest
@@ -180,7 +182,11 @@ QUERY = Query(
     max_runs=5,
     per_day=1,
     per_month=3,
+    noise=QueryNoise("declared", domains=(("calm", "windy"), (1, 2)), weights=(("delay", 3),)),
 )
+
+SPENT = PrivacySpent("airline", "gaussian", LossUnits(2**151, 7), LossUnits(2**156 - 1, 2**140))
+"""Not those of the entry in the agreement: any numbers that fit each other."""
 
 
 @cache
@@ -205,6 +211,7 @@ def agreement() -> Agreement:
         queries=(QUERY,),
         releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256),),
         limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
+        privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
     )
 
 
@@ -323,6 +330,7 @@ def claims() -> Claims:
             Charge("day", limit=1, before=1, after=0),
             Charge("month", limit=3, before=3, after=2),
         ),
+        privacy=(PrivacyCharge(LossUnits(2**150, 7), SPENT),),
     )
 
 
@@ -341,7 +349,7 @@ def budget_request() -> BudgetRequest:
 def budget() -> Budget:
     asked = budget_request()
     left = QueryBudget(QUERY.id, (WindowLeft("query", 5, 4), WindowLeft("day", 1, 0)))
-    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,))
+    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,), (SPENT,))
 
 
 def signed_budget_request() -> bytes:

@@ -14,9 +14,11 @@ from protos.formats.calls import Refusal
 from protos.formats.canonical import digest
 from protos.formats.receipt import CLAIMS_LABEL, Claims, UsedDataset
 from tests import world
+from tests.privacy_world import plan_of
 
 TOTALS = world.query(max_runs=2)
 OTHERS = world.query(id="others", max_runs=5)
+PLAN = plan_of(noise=None, privacy=())
 RELEASE = Release(b"request", b"receipt", {"analyst": b"sealed"})
 
 
@@ -48,9 +50,9 @@ def claims(run: int, query: str = "totals") -> Claims:
 def test_each_query_has_its_own_number() -> None:
     book = ledger()
     assert book.require_runs_left(TOTALS, now_s=0) == 1
-    book.write(claims(1), RELEASE, now_s=0)
+    book.write(claims(1), RELEASE, PLAN, now_s=0)
     assert book.require_runs_left(TOTALS, now_s=0) == 0
-    book.write(claims(2), RELEASE, now_s=0)
+    book.write(claims(2), RELEASE, PLAN, now_s=0)
     with pytest.raises(RefusedError) as caught:
         book.require_runs_left(TOTALS, now_s=0)
     assert caught.value.refusal is Refusal.NO_RUNS_LEFT
@@ -60,7 +62,7 @@ def test_each_query_has_its_own_number() -> None:
 def test_the_agreement_has_a_number_for_all_of_them() -> None:
     book = ledger(total_runs=1)
     assert book.require_runs_left(OTHERS, now_s=0) == 0
-    book.write(claims(1), RELEASE, now_s=0)
+    book.write(claims(1), RELEASE, PLAN, now_s=0)
     with pytest.raises(RefusedError, match="no-runs-left"):
         book.require_runs_left(OTHERS, now_s=0)
 
@@ -75,9 +77,9 @@ def test_what_left_is_kept_under_its_run_and_chained() -> None:
     assert book.next_entry() == (1, FIRST)
     assert book.release(bytes([1]) * 16) is None
     first, second = claims(1), replace(claims(2), query="others")
-    book.write(first, RELEASE, now_s=0)
+    book.write(first, RELEASE, PLAN, now_s=0)
     assert book.next_entry() == (2, digest(CLAIMS_LABEL, first.encode()))
-    book.write(second, replace(RELEASE, receipt=b"another"), now_s=0)
+    book.write(second, replace(RELEASE, receipt=b"another"), PLAN, now_s=0)
     assert book.next_entry() == (3, digest(CLAIMS_LABEL, second.encode()))
     assert book.release(first.run_id) == RELEASE
     assert book.release(second.run_id) == replace(RELEASE, receipt=b"another")
@@ -101,7 +103,7 @@ def test_windows_slide_and_every_one_of_them_has_to_let_a_run_through() -> None:
     at_s = 1_000_000
     for run, later_s in enumerate((0, DAY_S, WEEK_S), 1):
         book.require_runs_left(WINDOWED, now_s=at_s + later_s)
-        book.write(claims(run), RELEASE, now_s=at_s + later_s)
+        book.write(claims(run), RELEASE, PLAN, now_s=at_s + later_s)
     assert left(book, at_s + WEEK_S) == {"query": 6, "agreement": 17, "day": 0, "week": 0, "month": 0}
     for refused_at_s in (WEEK_S + DAY_S - 1, WEEK_S + DAY_S, MONTH_S - 1):
         with pytest.raises(RefusedError) as caught:
@@ -114,7 +116,7 @@ def test_windows_slide_and_every_one_of_them_has_to_let_a_run_through() -> None:
 @pytest.mark.parametrize(("window", "length_s"), [("day", DAY_S), ("week", WEEK_S), ("month", MONTH_S)])
 def test_a_window_ends_to_the_second(window: str, length_s: int) -> None:
     book = windowed()
-    book.write(claims(1), RELEASE, now_s=5)
+    book.write(claims(1), RELEASE, PLAN, now_s=5)
     before, after = left(book, 4 + length_s)[window], left(book, 5 + length_s)[window]
     assert after == before + 1
 
@@ -122,7 +124,7 @@ def test_a_window_ends_to_the_second(window: str, length_s: int) -> None:
 def test_no_two_runs_around_midnight() -> None:
     """What a calendar's day would allow."""
     book, midnight_s = windowed(), 20_000 * DAY_S
-    book.write(claims(1), RELEASE, now_s=midnight_s - 1)
+    book.write(claims(1), RELEASE, PLAN, now_s=midnight_s - 1)
     with pytest.raises(RefusedError, match="no-runs-now"):
         book.require_runs_left(WINDOWED, now_s=midnight_s + 1)
 
@@ -142,6 +144,6 @@ def test_a_charge_says_what_every_window_loses_and_takes_nothing_yet() -> None:
 def test_when_nothing_is_left_at_all_waiting_is_not_advised() -> None:
     book = windowed()
     for run in range(9):
-        book.write(claims(run + 1), RELEASE, now_s=run)
+        book.write(claims(run + 1), RELEASE, PLAN, now_s=run)
     with pytest.raises(RefusedError, match="no-runs-left"):
         book.require_runs_left(WINDOWED, now_s=10)

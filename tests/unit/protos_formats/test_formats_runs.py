@@ -190,13 +190,13 @@ def test_claims_refuse(changes: dict[str, Any], message: str) -> None:
         Claims.decode_untrusted(encode({**fields(claims().encode()), **changes}))
 
 
-@pytest.mark.parametrize("count", [0, 1, 10, 100, 10**18])
-def test_a_bucket_of_groups(count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 10, 100, 10**18, None])
+def test_a_bucket_of_groups(count: int | None) -> None:
     note = Suppression("a rule", count)
     assert Suppression.from_value_untrusted(note.to_value()) == note
 
 
-@pytest.mark.parametrize("count", [2, 11, 20, 99, 101, 1024, -10, True, "10", None])
+@pytest.mark.parametrize("count", [2, 11, 20, 99, 101, 1024, -10, True, "10"])
 def test_a_count_of_groups_that_says_too_much(count: Any) -> None:
     with pytest.raises(FormatError, match="groups_at_most"):
         Suppression("a rule", count)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from protos.formats.limits import DELTA_MAX, DELTA_MIN, EPSILON_MAX, EPSILON_MIN
 from protos.privacy import (
     LOSS_UNIT,
     Budget,
@@ -15,7 +16,7 @@ from protos.privacy import (
     epsilon_of_rho,
     nothing,
 )
-from protos.privacy.budget import DELTA_MAX, DELTA_MIN, EPSILON_MAX, EPSILON_MIN, RUNS_MAX
+from protos.privacy.budget import RUNS_MAX
 
 GAUSSIAN = Budget(Fraction(1), Fraction(1, 10**6), "gaussian")
 LAPLACE = Budget(Fraction(1), Fraction(1, 10**6), "laplace")

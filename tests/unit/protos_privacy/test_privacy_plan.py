@@ -105,6 +105,24 @@ def test_units_need_less_noise_for_their_own_owner_than_for_another() -> None:
     assert beside.columns[0].noise == Noise("gaussian", Fraction(41))
 
 
+def test_units_that_are_everybodys_are_counted_once_for_all() -> None:
+    many = Contribution.of_rows(9)
+    stakes = [stake("shop", many), stake("bank", many)]
+    outputs = [COUNT, NoisyOutput("people", "units", owner="shop")]
+    shared = plan_noise(outputs, stakes, keys="selected", shared_units="people")
+    apart = plan_noise(outputs, stakes, keys="selected")
+    assert [column.exact.name for column in shared.columns] == ["n", "people"]
+    assert [column.exact.name for column in apart.columns] == ["n", "people", "bank.units"]
+    assert [(item.owner, item.column) for item in shared.thresholds] == [
+        ("shop", "people"),
+        ("bank", "people"),
+    ]
+    assert shared.cost_of("shop") == shared.cost_of("bank")
+    assert shared.column("people").noise.scale < apart.column("people").noise.scale
+    with pytest.raises(PrivacyParameterError, match="n is no output of kind units"):
+        plan_noise(outputs, stakes, keys="selected", shared_units="n")
+
+
 @pytest.mark.parametrize("rows", range(1, 6))
 @pytest.mark.parametrize("groups", range(1, 4))
 @pytest.mark.parametrize("rows_per_group", range(1, 5))
