@@ -14,12 +14,14 @@ from datetime import datetime
 
 from party_client.agreements.derived_tables import derived_sentences
 from party_client.agreements.inference import agreement_warnings, query_inferences
+from party_client.agreements.noisy_queries import noise_sentences
 from party_client.agreements.plain_language import (
     DOINGS,
-    output_sentence,
+    output_sentences,
     parameter_sentence,
     window_sentences,
 )
+from party_client.agreements.privacy_budgets import BudgetCheck, budget_checks, owners_with_budget
 from party_client.agreements.releases import AWS, ReleaseCheck, check_release
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.validity import Validity, validity
@@ -77,6 +79,8 @@ class QueryCheck:
     """What it computes on the way, in derived tables."""
     leaves: tuple[str, ...] = ()
     thresholds: tuple[UnitsCounted, ...] = ()
+    noise: tuple[str, ...] = ()
+    """What is noisy in it, and which groups are shown; empty: results are exact."""
     inferences: tuple[str, ...] = ()
     refusal: str | None = None
     hint: str | None = None
@@ -106,6 +110,8 @@ class Check:
     releases: tuple[ReleaseCheck, ...]
     queries: tuple[QueryCheck, ...]
     datasets: tuple[DatasetCheck, ...]
+    budgets: tuple[BudgetCheck, ...]
+    """Of owners who let no exact result of their data leave."""
     warnings: tuple[str, ...]
     """About the agreement as a whole."""
     plans: Mapping[str, Plan]
@@ -135,6 +141,7 @@ def check(agreement: Agreement, *, now: datetime, roots: TrustedRoots) -> Check:
             _query(agreement, query, plan) for query, plan in zip(agreement.queries, compiled, strict=True)
         ),
         datasets=tuple(_datasets(agreement, plans)),
+        budgets=budget_checks(agreement, plans),
         warnings=tuple(agreement_warnings(agreement, plans, {release.kind for release in releases})),
         plans={plan.query: plan for plan in plans},
     )
@@ -164,8 +171,9 @@ def _query(agreement: Agreement, query: Query, plan: Plan | QueryRefusedError) -
         analysis=plan.analysis,
         uses=tuple(_uses(plan)),
         derived=tuple(derived_sentences(plan)),
-        leaves=tuple(output_sentence(output) for output in plan.outputs),
+        leaves=output_sentences(plan),
         thresholds=tuple(_thresholds(plan)),
+        noise=tuple(noise_sentences(agreement, plan)),
         inferences=query_inferences(agreement, query, plan),
     )
 
@@ -213,5 +221,5 @@ def _datasets(agreement: Agreement, plans: list[Plan]) -> Iterable[DatasetCheck]
             threshold=dataset.threshold,
             used=tuple(name for name in names if (dataset.id, name) in needed),
             unused=tuple(name for name in names if (dataset.id, name) not in needed),
-            rules=rule_sentences(dataset),
+            rules=rule_sentences(dataset, has_budget=dataset.owner in owners_with_budget(agreement)),
         )

@@ -26,7 +26,9 @@ _KEYED: Final = {
     "queries": "id",
     "releases": "name",
 }
-_FIRST: Final = ("id", "title", "purpose", "parties", "analysts", "datasets", "queries", "releases")
+_FIRST: Final = (
+    *("id", "title", "purpose", "parties", "analysts", "datasets", "privacy", "queries", "releases"),
+)
 _SETS: Final = frozenset(
     {
         *("analyses", "choices", "forbidden", "joined_with", "only_queries"),
@@ -72,7 +74,7 @@ def _compare(path: Path, before: Any, after: Any) -> Iterator[Change]:
         # Weights of noise are a map by output, of which either side may have more.
         for name in {**before, **after}:
             yield from _compare((*path, name), before.get(name), after.get(name))
-    elif key in _KEYED:
+    elif key in _KEYED and isinstance(before, list) and isinstance(after, list):
         yield from _compare_items(path, before, after)
     elif key in _SETS and isinstance(before, list) and isinstance(after, list):
         yield _compare_sets(path, before, after)

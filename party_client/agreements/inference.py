@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from party_client.agreements.derived_tables import inner_conditions, per_unit_tables
+from party_client.agreements.noisy_queries import noisy_inferences, protected_owners
 from party_client.agreements.plain_language import expression_text, parameter_choices
 from party_client.agreements.releases import SIMULATED, UNKNOWN
 from protos.formats.agreement import Agreement
@@ -25,13 +26,20 @@ LOW_THRESHOLD_UNITS: Final = 5
 
 def query_inferences(agreement: Agreement, query: Query, plan: Plan) -> tuple[str, ...]:
     """Sentences about one query, none of them twice."""
-    sentences = [
-        *(_from_list(plan) if plan.analysis == "list" else _from_rows(plan)),
-        *_from_clamps_and_bounds(plan),
-        *_from_aggregates(plan),
-        *_from_joins(query, plan),
-        *_from_repetition(agreement, query, plan),
-    ]
+    if plan.noise is not None:
+        sentences = [
+            *noisy_inferences(agreement, query, plan),
+            *_from_clamps_and_bounds(plan),
+            *_from_joins(query, plan),
+        ]
+    else:
+        sentences = [
+            *(_from_list(plan) if plan.analysis == "list" else _from_rows(plan)),
+            *_from_clamps_and_bounds(plan),
+            *_from_aggregates(plan),
+            *_from_joins(query, plan),
+            *_from_repetition(agreement, query, plan),
+        ]
     return tuple(dict.fromkeys(sentences))
 
 
@@ -47,24 +55,43 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
             f"{UNKNOWN}: a release accepted here is vouched for by a root of trust that is neither AWS's nor "
             "given with --root. Find out whose it is before you sign."
         )
-    readers = defaultdict(list)
+    yield from _from_common_data(plans)
+    counted = "Runs, in all and in windows of time,"
+    if agreement.privacy:
+        counted = "Runs and privacy budgets"
+    yield (
+        f"{counted} are counted per enclave. If the parties send their data to another enclave of this "
+        "agreement, the count begins again."
+    )
+    if agreement.logged != "nothing":
+        yield "The operator sees the names of the phases that the enclave enters, and when."
+
+
+def _from_common_data(plans: Sequence[Plan]) -> Iterator[str]:
+    """Datasets that several queries read: exact results can be subtracted, noisy ones within a budget."""
+    exact: defaultdict[str, list[str]] = defaultdict(list)
+    noisy: defaultdict[str, list[str]] = defaultdict(list)
     for plan in plans:
         for dataset in plan.datasets:
-            readers[dataset.id].append(plan.query)
-    for name, queries in readers.items():
+            (exact if plan.noise is None else noisy)[dataset.id].append(plan.query)
+    for name, queries in exact.items():
         if len(queries) > 1:
             yield (
                 f"Queries {', '.join(queries)} all read {name}: whoever receives several results can "
                 "subtract one from another. Within one enclave, rows that differ from an earlier release by "
                 "fewer units than the threshold are held back; three or more are not looked at together."
             )
-    yield (
-        "Runs, in all and in windows of time, are counted per enclave. If the parties send their data to "
-        "another enclave of this agreement, "
-        "the count begins again."
-    )
-    if agreement.logged != "nothing":
-        yield "The operator sees the names of the phases that the enclave enters, and when."
+    for name, queries in noisy.items():
+        if others := exact.get(name):
+            yield (
+                f"{name} is read with noise by {', '.join(queries)} and without by {', '.join(others)}: its "
+                "owner has no privacy budget, and results with noise are not compared with exact ones."
+            )
+        elif len(queries) > 1:
+            yield (
+                f"Queries {', '.join(queries)} all read {name}, with noise: their results are not compared "
+                "with each other. Privacy budgets bound what all of them show together."
+            )
 
 
 def _from_rows(plan: Plan) -> Iterator[str]:
@@ -139,7 +166,7 @@ def _from_clamps_and_bounds(plan: Plan) -> Iterator[str]:
                 f"That {dataset.id} has to be joined does not hide who is in it: the owner of the "
                 "other dataset chooses whom it asks about. Only min_units and thresholds make that costly."
             )
-        if rules.opt_out is not None:
+        if rules.opt_out is not None and dataset.owner not in protected_owners(plan):
             yield f"Two results, before and after somebody opts out of {dataset.id}, differ by them."
 
 
@@ -179,7 +206,9 @@ def _from_joins(query: Query, plan: Plan) -> Iterator[str]:
         yield "The counts in a row say how many records of the joined datasets match each other."
     for receiver in query.receivers:
         if receiver in owners and len(owners) > 1:
-            others = ", ".join(sorted(owners - {receiver}))
+            others = ", ".join(sorted(owners - {receiver, *protected_owners(plan)}))
+            if not others:
+                continue  # what noise hides from a stranger it hides from somebody who knows more as well
             yield (
                 f"{receiver} receives the result and knows its own records: it can conclude more about the "
                 f"data of {others} than a stranger, for example when all its own records found a match."

@@ -6,7 +6,7 @@ from math import prod
 from typing import Final
 
 from protos.formats.query import Parameter, Query
-from protos.plan import Output
+from protos.plan import Output, Plan
 from protos.plan.clamps import is_clamped
 from protos.plan.expressions import (
     Aggregate,
@@ -45,9 +45,17 @@ AGGREGATES: Final = {
 _CHOICES_SHOWN: Final = 8
 
 
-def output_sentence(output: Output) -> str:
-    """ "mean_delay (float64): the average of flights.dep_delay"."""
-    return f"{output.name} ({output.type}): {_meaning(output.expression)}"
+def output_sentences(plan: Plan) -> tuple[str, ...]:
+    """ "mean_delay (float64): the average of flights.dep_delay" for every column of the result."""
+    noisy = () if plan.noise is None else plan.noise.visible
+    return tuple(_output_sentence(output, is_noisy=output.name in noisy) for output in plan.outputs)
+
+
+def _output_sentence(output: Output, *, is_noisy: bool) -> str:
+    meaning = _meaning(output.expression)
+    if is_noisy:
+        meaning = f"{meaning.replace('the exact sum', 'the sum')}, with noise"
+    return f"{output.name} ({output.type}): {meaning}"
 
 
 def parameter_sentence(parameter: Parameter) -> str:

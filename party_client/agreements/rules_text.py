@@ -83,10 +83,18 @@ def _places(kind: str) -> int:
     return int(scale) if scale.isascii() and scale.isdecimal() and len(scale) <= len("38") else 0
 
 
-def rule_sentences(dataset: Dataset) -> tuple[str, ...]:
-    """What the owner rules, one sentence for each rule that is made."""
+def rule_sentences(dataset: Dataset, *, has_budget: bool = False) -> tuple[str, ...]:
+    """What the owner rules, one sentence for each rule that is made.
+
+    `has_budget`: whether the owner has a privacy budget.
+    """
     rules = dataset.rules
     sentences = [_analyses_sentence(rules)]
+    if has_budget:
+        sentences.append(
+            "no exact result of it leaves: every figure is noisy, within the privacy budget of "
+            f"{dataset.owner}"
+        )
     if rules.joined_with is not None:
         sentences.append(f"is used only where it is inner-joined with {_one_of(rules.joined_with)}")
     if rules.forbidden:
@@ -109,7 +117,10 @@ def rule_sentences(dataset: Dataset) -> tuple[str, ...]:
             "never enter a query"
         )
     if dataset.threshold == 1:
-        sentences.append("a threshold of 1 is meant: single units may be shown")
+        sentences.append(
+            "a threshold of 1 is meant: "
+            + ("noise protects single units" if has_budget else "single units may be shown")
+        )
     sentences += [sentence for column in dataset.columns if (sentence := _clamp_sentence(column))]
     return tuple(sentences)
 

@@ -6,6 +6,7 @@ Values come from canonical bytes of an agreement that has been parsed; nothing h
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Final
 
 _SINGULAR: Final = {
@@ -14,6 +15,7 @@ _SINGULAR: Final = {
     "datasets": "dataset",
     "parameters": "parameter",
     "parties": "party",
+    "privacy": "privacy budget of",
     "queries": "query",
     "releases": "release",
 }
@@ -91,25 +93,43 @@ def names_of(items: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]
 
 def value_text(key: str, value: Any) -> str:
     """One value for a person: times as dates, bytes by their beginning, lists with commas."""
-    if value is None:
+    if value is None or value in ([], {}):
         return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_item_text(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_item_text, value))
+    return _single_text(key, value)
+
+
+def _single_text(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, bytes):
         return f"{value[:_SHOWN_BYTES].hex()}…"
-    if isinstance(value, list | dict):
-        pairs = [f"{name} {item}" for name, item in value.items()] if isinstance(value, dict) else value
-        return ", ".join(map(str, pairs)) or "none"
     if key.endswith("_s"):
         return time_text(value)
     return f"{value:,}" if isinstance(value, int) else repr(value)[:_SHOWN_CHARACTERS]
 
 
+def _item_text(item: Any) -> str:
+    """A value inside another: of noise, domains are lists of lists and weights a map."""
+    return f"({value_text('', item)})" if isinstance(item, list | dict) else str(item)
+
+
 def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
     """`LOOSER` when the change lets more happen, `STRICTER` when less, empty when neither is certain."""
-    key = path[-1]
+    if path[0] == "privacy":
+        return _privacy_direction(path, before, after)
+    if path[0] == "queries" and "noise" in path[2:3]:
+        return ""  # whatever it is, budgets bound what all runs show
     if len(path) == 2 and path[0] in _GRANTS:
         return _either(before is None, after is None)
+    return _rule_direction(path, before, after)
+
+
+def _rule_direction(path: tuple[str, ...], before: Any, after: Any) -> str:
+    key = path[-1]
     if key in _NOT_MADE and None in (before, after):
         return _either(after is None, before is None)
     if isinstance(before, list) and isinstance(after, list):
@@ -123,6 +143,15 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
             return ""
         return _either(after > before, after < before)
     return _either(after == "phases", after == "nothing") if key == "logged" else ""
+
+
+def _privacy_direction(path: tuple[str, ...], before: Any, after: Any) -> str:
+    """An owner with a budget lets no exact result leave; one without lets all that rules and queries say."""
+    if before is None or after is None:
+        return _either(after is None, before is None)
+    if path[-1] in ("epsilon", "delta"):
+        return _either(Fraction(after) > Fraction(before), Fraction(after) < Fraction(before))
+    return ""
 
 
 def _set_direction(key: str, before: list[str], after: list[str]) -> str:

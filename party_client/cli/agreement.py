@@ -7,6 +7,7 @@ the bytes itself. The clock is this computer's, and every sentence that depends 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from party_client.agreements.releases import MEANINGS
 from party_client.agreements.signing import require_party
 from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
 from party_client.cli.agreement_grants import grants
+from party_client.cli.agreement_preview import preview
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
 from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.leak_report_text import report_facts
@@ -50,7 +52,7 @@ def group() -> None:
     """Write, understand, compare and sign an agreement."""
 
 
-for command in (grants, submit, approve, fetch, list_agreements):
+for command in (grants, preview, submit, approve, fetch, list_agreements):
     group.add_command(command)
 
 
@@ -249,6 +251,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
             for query in found.queries
         ],
         "datasets": [vars(dataset) for dataset in found.datasets],
+        "privacy": [asdict(budget) for budget in found.budgets],
         "warnings": found.warnings,
         "report": report_facts(report),
     }

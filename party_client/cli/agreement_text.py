@@ -12,12 +12,15 @@ from rich.text import Text
 
 from party_client.agreements import Change
 from party_client.agreements.checking import QueryCheck
+from party_client.agreements.noisy_queries import noise_terms
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
+from party_client.agreements.privacy_budgets import owners_with_budget
 from party_client.agreements.releases import AWS, MEANINGS
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
 from party_client.cli.leak_report_text import render_grants, render_observations, render_reach
+from party_client.cli.noise_text import render_budget, render_preview
 from party_client.cli.present import counted, printable, say, table
 from party_client.identity import fingerprint
 from party_client.leak_report import LeakReport, QueryReport
@@ -56,6 +59,10 @@ def render_report(report: LeakReport, out: Console) -> None:
             ],
             out,
         )
+    if check.budgets:
+        _heading("Privacy budgets, for all runs of one enclave", out)
+        for budget in check.budgets:
+            render_budget(budget, out)
     for query in check.queries:
         _render_query_check(query, report.query(query.id), out)
     _heading("What each owner sends, sealed", out)
@@ -89,6 +96,21 @@ def _render_query_check(query: QueryCheck, report: QueryReport | None, out: Cons
         _bullets(query.derived, out)
     _subheading("What leaves, row by row", out)
     _bullets(query.leaves, out)
+    if report.noise is not None:
+        _subheading("What is noisy, and which rows there are", out)
+        _bullets(query.noise, out)
+        _subheading("How far off one run will be", out)
+        render_preview(report.noise, out)
+    else:
+        _render_thresholds(query, out)
+    _render_uses(query, out)
+    render_reach(report, out)
+    render_observations(report, out)
+    _subheading("What could still be worked out", out)
+    _bullets(query.inferences, out)
+
+
+def _render_thresholds(query: QueryCheck, out: Console) -> None:
     if query.analysis == "list":
         _subheading("The whole list leaves only with all of these in it", out)
     else:
@@ -105,16 +127,15 @@ def _render_query_check(query: QueryCheck, report: QueryReport | None, out: Cons
         ),
         out,
     )
+
+
+def _render_uses(query: QueryCheck, out: Console) -> None:
     _subheading("What it does with whose columns, and the grant that lets it", out)
     rows: list[tuple[str, ...]] = []
     for owner, uses in groupby(query.uses, key=lambda use: use.owner):
         rows.append((f"{owner}:", "", "", ""))
         rows += [(f"  {use.dataset}.{use.column}", use.doing, use.use, "; ".join(use.places)) for use in uses]
     _indented(table(["", "", "grant", "in the SQL"], rows), out)
-    render_reach(report, out)
-    render_observations(report, out)
-    _subheading("What could still be worked out", out)
-    _bullets(query.inferences, out)
 
 
 def render_agreement(agreement: Agreement, out: Console) -> None:
@@ -136,7 +157,17 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
             rows = [(person.id, person.name, fingerprint(person)) for person in people]
             _indented(table(["id", "name", "fingerprint"], rows, whole={"fingerprint"}), out)
     for dataset in agreement.datasets:
-        _render_dataset(dataset, out)
+        _render_dataset(dataset, out, has_budget=dataset.owner in owners_with_budget(agreement))
+    for entry in agreement.privacy:
+        _heading(f"Privacy budget of {entry.owner}", out)
+        _fields(
+            [
+                ("epsilon", f"{entry.epsilon}, for all runs of one enclave"),
+                ("delta", entry.delta),
+                ("noise", entry.noise),
+            ],
+            out,
+        )
     for query in agreement.queries:
         _render_query(query, out)
     for release in agreement.releases:
@@ -147,13 +178,13 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
         _fields([*pcrs, ("root", release.root_sha256.hex())], out)
 
 
-def _render_dataset(dataset: Dataset, out: Console) -> None:
+def _render_dataset(dataset: Dataset, out: Console, *, has_budget: bool) -> None:
     _heading(f"Dataset {dataset.id} of {dataset.owner}", out)
     _fields(
         [
-            ("protects", f"{dataset.privacy_unit}: at least {dataset.threshold:,} behind any row"),
+            ("protects", _protects(dataset, has_budget=has_budget)),
             ("unique", ", ".join(dataset.unique) or "no promise"),
-            *(("rule", sentence) for sentence in rule_sentences(dataset)),
+            *(("rule", sentence) for sentence in rule_sentences(dataset, has_budget=has_budget)),
             ("at most", f"{dataset.max_rows:,} rows, {dataset.max_bytes:,} bytes"),
         ],
         out,
@@ -170,6 +201,11 @@ def _render_dataset(dataset: Dataset, out: Console) -> None:
     _indented(table(["column", "type", "may be used for", "normalised"], rows), out)
 
 
+def _protects(dataset: Dataset, *, has_budget: bool) -> str:
+    counted = "at least a noisy" if has_budget else "at least"
+    return f"{dataset.privacy_unit}: {counted} {dataset.threshold:,} behind any row"
+
+
 def _render_query(query: Query, out: Console) -> None:
     _heading(f"Query {query.id}", out)
     _fields(
@@ -178,6 +214,7 @@ def _render_query(query: Query, out: Console) -> None:
             ("received by", ", ".join(query.receivers)),
             *(("choosing", parameter_sentence(parameter)) for parameter in query.parameters),
             *([("joins", "many-to-many allowed")] if query.many_to_many else []),
+            *(("noise", sentence) for sentence in noise_terms(query)),
         ],
         out,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from party_client.agreements.derived_tables import inner_conditions
-from party_client.agreements.plain_language import DOINGS, expression_text, output_sentence
+from party_client.agreements.plain_language import DOINGS, expression_text, output_sentences
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import AGGREGATE_USES
@@ -61,6 +61,10 @@ class Flow:
     outputs: tuple[str, ...]
     """ "total (decimal(38,2)): the exact sum of payments.amount"."""
     required_units: int
+    gate: str
+    """What every row has to pass, in a few words."""
+    passing: str
+    """The same in a sentence."""
     receivers: tuple[str, ...]
 
 
@@ -71,10 +75,27 @@ def flow(agreement: Agreement, query: Query, plan: Plan) -> Flow:
     return Flow(
         datasets=tuple(_datasets(agreement, steps)),
         steps=tuple(steps),
-        outputs=tuple(output_sentence(output) for output in plan.outputs),
+        outputs=output_sentences(plan),
         required_units=plan.thresholds[0].required_units,
+        gate=_gate(plan),
+        passing=_passing(plan),
         receivers=query.receivers,
     )
+
+
+def _gate(plan: Plan) -> str:
+    required = plan.thresholds[0].required_units
+    if plan.noise is None:
+        return f"only with {required:,} units"
+    return f"noise, then from {required:,} units" if plan.noise.row_floors else "noise is added"
+
+
+def _passing(plan: Plan) -> str:
+    required = plan.thresholds[0].required_units
+    if plan.noise is None:
+        return f"A row leaves only with {required:,} units of every owner behind it."
+    floor = f" Figures leave from a noisy number of {required:,} units on." if plan.noise.row_floors else ""
+    return f"Every figure gets noise before it leaves.{floor}"
 
 
 def _datasets(agreement: Agreement, steps: list[FlowStep]) -> Iterator[FlowDataset]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from party_client.agreements.plain_language import DOINGS
+from party_client.agreements.privacy_budgets import owners_with_budget
 from party_client.agreements.rules_text import rule_sentences
 from protos.formats.agreement import Agreement
 from protos.formats.schema import Dataset
@@ -67,7 +68,12 @@ def dataset_grants(agreement: Agreement, plans: Iterable[Plan]) -> tuple[Dataset
             if (rule := agreement.dataset(threshold.dataset).rules.opt_out) is not None:
                 queries.setdefault((rule.dataset, rule.column, "opt_out"), {})[plan.query] = None
     return tuple(
-        DatasetGrants(dataset.owner, dataset.id, rule_sentences(dataset), tuple(_columns(dataset, queries)))
+        DatasetGrants(
+            dataset.owner,
+            dataset.id,
+            rule_sentences(dataset, has_budget=dataset.owner in owners_with_budget(agreement)),
+            tuple(_columns(dataset, queries)),
+        )
         for dataset in agreement.datasets
     )
 

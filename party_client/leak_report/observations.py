@@ -10,6 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from party_client.leak_report.noisy_observations import (
+    NOISY_RECEIPT,
+    NOT_COMPARED,
+    noisy_blanks,
+    noisy_rows,
+    noisy_size,
+    noisy_suppression,
+)
 from protos.formats import limits
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
@@ -46,14 +54,14 @@ def observations(agreement: Agreement, query: Query, plan: Plan) -> tuple[Observ
     everybody = (*query.receivers, COORDINATOR)
     return (
         *(Observation("suppression", everybody, text) for text in _suppression(plan)),
-        Observation("earlier releases", everybody, _EARLIER),
+        Observation("earlier releases", everybody, _EARLIER if plan.noise is None else NOT_COMPARED),
         *(Observation("blank figures", query.receivers, text) for text in _blanks(plan)),
         Observation("order", query.receivers, _ORDER),
         Observation("number of rows", query.receivers, _rows(plan)),
         Observation("size of the result", (COORDINATOR,), _size(plan)),
         Observation("size of the data", (COORDINATOR,), _DATA),
         Observation("time", (COORDINATOR,), _time(agreement.limits.tick_s)),
-        Observation("receipt", everybody, _RECEIPT),
+        Observation("receipt", everybody, _RECEIPT if plan.noise is None else NOISY_RECEIPT),
     )
 
 
@@ -87,6 +95,9 @@ def _time(tick_s: int) -> str:
 
 
 def _suppression(plan: Plan) -> Iterator[str]:
+    if plan.noise is not None:
+        yield from noisy_suppression(plan, plan.noise)
+        return
     required = plan.thresholds[0].required_units
     if plan.analysis == "list":
         yield (
@@ -104,7 +115,9 @@ def _suppression(plan: Plan) -> Iterator[str]:
 
 
 def _blanks(plan: Plan) -> Iterator[str]:
-    if plan.supports:
+    if plan.noise is not None:
+        yield from noisy_blanks(plan.noise)
+    elif plan.supports:
         yield (
             "A figure that is made from some rows of a group only is blank when fewer than "
             f"{plan.thresholds[0].required_units:,} units of some owner are behind those. The receipt says "
@@ -113,6 +126,8 @@ def _blanks(plan: Plan) -> Iterator[str]:
 
 
 def _rows(plan: Plan) -> str:
+    if plan.noise is not None:
+        return noisy_rows(plan, plan.noise)
     if plan.analysis == "list":
         return "Exactly how many rows are in the list; or none at all."
     if not plan.groups:
@@ -127,6 +142,8 @@ def _size(plan: Plan) -> str:
         f"The sealed result has {least:,}, {2 * least:,}, {4 * least:,} … bytes, up to "
         f"{limits.RESULT_MAX_BYTES + 4:,}, and nothing between."
     )
+    if plan.noise is not None:
+        return f"{text} {noisy_size(plan.noise)}"
     if not plan.groups and plan.analysis != "list":
         return text
     return (

@@ -13,6 +13,7 @@ from party_client.agreements.checking import Check, ColumnUse, QueryCheck
 from party_client.leak_report.fan_out import FanOut, fan_outs
 from party_client.leak_report.flow import Flow, flow
 from party_client.leak_report.grants import DatasetGrants, dataset_grants
+from party_client.leak_report.noise_preview import NoisePreview, noise_preview
 from party_client.leak_report.observations import Observation, observations
 from party_client.leak_report.run_budget import RunBudget, run_budget
 from protos.plan import Plan
@@ -43,6 +44,8 @@ class QueryReport:
     observations: tuple[Observation, ...]
     budget: RunBudget
     flow: Flow
+    noise: NoisePreview | None
+    """How far off its figures will be; None: results are exact."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,5 @@ def _query(check: Check, found: QueryCheck, plan: Plan) -> QueryReport:
         observations=observations(check.agreement, query, plan),
         budget=run_budget(check.agreement, query, plan),
         flow=flow(check.agreement, query, plan),
+        noise=noise_preview(check.agreement, query, plan),
     )

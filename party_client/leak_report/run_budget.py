@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from party_client.agreements.noisy_queries import noisy_run_sentence
 from party_client.agreements.plain_language import parameter_choices, window_sentences
+from party_client.agreements.privacy_budgets import spent_part
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
+from protos.plan.stakes import budget_of
 
 _POINTS_MOST: Final = 25
 
@@ -45,22 +48,39 @@ def run_budget(agreement: Agreement, query: Query, plan: Plan) -> RunBudget:
     """The budget of `query` as `agreement` has it."""
     runs = min(query.max_runs, agreement.limits.max_runs)
     choices = parameter_choices(query.parameters)
-    different = min(runs, choices)
+    # Fresh noise makes every run another result, whatever is chosen.
+    different = runs if plan.noise is not None else min(runs, choices)
     return RunBudget(
         runs=runs,
         choices=choices,
         different_results=different,
         series=(
             Series("runs left", _points(runs, lambda n: runs - n)),
-            Series("different results", _points(runs, lambda n: min(n, choices))),
-            Series("pairs to subtract", _points(runs, lambda n: _pairs(min(n, choices)))),
+            *(_exact_series(runs, choices) if plan.noise is None else _noisy_series(agreement, plan, runs)),
         ),
         sentences=tuple(_sentences(agreement, query, plan, different)),
     )
 
 
+def _exact_series(runs: int, choices: int) -> Iterator[Series]:
+    yield Series("different results", _points(runs, lambda n: min(n, choices)))
+    yield Series("pairs to subtract", _points(runs, lambda n: _pairs(min(n, choices))))
+
+
+def _noisy_series(agreement: Agreement, plan: Plan, runs: int) -> Iterator[Series]:
+    costs = {} if plan.noise is None else dict(plan.noise.plan.costs)
+    parts = [
+        spent_part(budget_of(entry), costs[entry.owner])
+        for entry in agreement.privacy
+        if entry.owner in costs
+    ]
+    yield Series("privacy budget left, %", _points(runs, lambda n: round(100 * (1 - n * max(parts)))))
+
+
 def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -> Iterator[str]:
-    if parameter_choices(query.parameters) == 1:
+    if plan.noise is not None:
+        yield noisy_run_sentence(plan, different)
+    elif parameter_choices(query.parameters) == 1:
         yield (
             "There is nothing to choose, and the data in an enclave does not change: every further run of "
             "one enclave shows the same rows, or fewer."

@@ -198,11 +198,10 @@ def _gate(flow: Flow, outputs: Mapping[str, float]) -> list[Child]:
     size = max(last - first + 60, 210)
     middle = (first + last) / 2
     x = _GATE_X + _GATE_WIDTH / 2
-    shown = f"only with {flow.required_units:,} units"
     turned = element(
         "g",
         {"transform": f"rotate(-90 {x:g} {middle:g})"},
-        svg.text(x, middle + 4, shown, kind="label", anchor="middle"),
+        svg.text(x, middle + 4, flow.gate, kind="label", anchor="middle"),
     )
     return [svg.box(_GATE_X, middle - size / 2, _GATE_WIDTH, size, kind="gate", radius=17), turned]
 
@@ -213,7 +212,4 @@ def _in_words(flow: Flow) -> str:
         + (f", which becomes {step.output}" if step.output else "")
         for step in flow.steps
     )
-    return (
-        f"{'. '.join(steps)}. A row leaves only with {flow.required_units:,} units of every owner behind it. "
-        f"The result goes to {', '.join(flow.receivers)}."
-    )
+    return f"{'. '.join(steps)}. {flow.passing} The result goes to {', '.join(flow.receivers)}."

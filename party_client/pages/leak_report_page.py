@@ -16,6 +16,7 @@ from party_client.leak_report.grants import ColumnGrants, DatasetGrants
 from party_client.pages import svg
 from party_client.pages.document import bullets, code, facts, listed, page, section, table
 from party_client.pages.markup import Child, Markup, element
+from party_client.pages.noise_section import budgets_section
 from party_client.pages.query_section import query_section
 
 
@@ -29,6 +30,7 @@ def leak_report_page(report: LeakReport) -> str:
         f"Leak report: {agreement.title}",
         _opening(report),
         _at_a_glance(report),
+        *budgets_section(report.check.budgets, owners),
         *(_query(report, found, owners) for found in report.check.queries),
         section(
             "grants",
@@ -96,7 +98,7 @@ def _at_a_glance(report: LeakReport) -> Markup:
                 link,
                 listed([stake.dataset for stake in query.stakes]),
                 listed(found.receivers),
-                f"{query.flow.required_units:,}",
+                f"{query.flow.required_units:,}" if query.noise is None else "noise",
                 f"{query.budget.runs:,}",
                 f"{query.budget.different_results:,}",
             ]

@@ -9,6 +9,7 @@ from party_client.pages import svg
 from party_client.pages.document import bullets, code, facts, figure, listed, section, table
 from party_client.pages.flow_picture import flow_picture
 from party_client.pages.markup import Child, Markup, element
+from party_client.pages.noise_section import noise_part
 from party_client.pages.run_budget_picture import run_budget_picture
 from party_client.pages.suppression_picture import DRAWN_MOST, suppression_picture
 
@@ -36,9 +37,10 @@ def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
             _part(
                 name, "leaves", "What leaves, row by row", bullets([_output(text) for text in found.leaves])
             ),
+            *_noise(name, query),
             _part(name, "inferred", "What could still be worked out", bullets(found.inferences, "findings")),
             _part(name, "reach", "Who is counted, and how far one of them reaches", *_reach(query, owners)),
-            _part(name, "held", "What is held back", _suppression(query, owners)),
+            *([] if query.noise is not None else [_held(name, query, owners)]),
             _part(name, "runs", "What runs add up to", *_budget(query)),
             _part(name, "beside", "What a run shows beside the values", _observations(query)),
             _part(name, "uses", "Every use of a column, and the grant that lets it", _uses(query, owners)),
@@ -56,11 +58,22 @@ def _on_the_way(query: str, derived: tuple[str, ...]) -> list[Markup]:
     return [_part(query, "derived", heading, bullets(derived))] if derived else []
 
 
+def _held(name: str, query: QueryReport, owners: Mapping[str, int]) -> Markup:
+    return _part(name, "held", "What is held back", _suppression(query, owners))
+
+
+def _noise(name: str, query: QueryReport) -> list[Markup]:
+    if query.noise is None:
+        return []
+    return [
+        _part(name, "noise", "What is noisy, and by how much", *noise_part(query.check.noise, query.noise))
+    ]
+
+
 def _flow(query: QueryReport, owners: Mapping[str, int]) -> Markup:
     caption = (
         "A line carries a column, in the colour of its owner. Lines that end in a box only decide which rows "
-        "count; lines that go on become a column of the result. The bar is the threshold: a row passes only "
-        f"with {query.flow.required_units:,} units of every owner behind it."
+        f"count; lines that go on become a column of the result, past the bar. {query.flow.passing}"
     )
     picture = flow_picture(query.flow, query.check.id, owners)
     return figure(picture, caption, f"Picture of the flow of query {query.check.id}")

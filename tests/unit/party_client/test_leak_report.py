@@ -220,7 +220,8 @@ def test_a_refused_query_has_no_account_and_the_others_have(tmp_path: Path) -> N
 def test_json_has_all_of_it(tmp_path: Path) -> None:
     facts = json.loads(json.dumps(report_facts(reported(compile_toml(write(tmp_path))))))
     (query,) = facts["queries"]
-    assert set(query) == {"id", "stakes", "observations", "budget", "flow"}
+    assert set(query) == {"id", "stakes", "observations", "budget", "flow", "noise"}
+    assert query["noise"] is None
     assert query["stakes"][0]["fan_out"]["unit_has_rows"] == FLIGHTS_ROWS
     assert query["stakes"][0]["uses"][0]["rule"] == "airline lets flights.delay be used for avg"
     assert facts["datasets"][0]["columns"][0]["grants"][0]["queries"] == []
