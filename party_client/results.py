@@ -21,6 +21,7 @@ from pyarrow import csv, ipc
 from party_client import files
 from party_client.attestation import TrustedRoots
 from party_client.identity import Identity
+from party_client.noisy_columns import NoisyColumn, as_facts, as_json, noisy_columns
 from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, FormatError, SealError
@@ -31,6 +32,7 @@ from protos.formats.result import ResultContext, SealedResult, open_result, resu
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+NOISE_METADATA: Final = b"concordat.noise"
 _SUFFIXES: Final = (".csv", ".parquet")
 
 
@@ -66,12 +68,23 @@ class Result:
         return self.receipt.claims.suppressed
 
     @cached_property
+    def noise(self) -> tuple[NoisyColumn, ...]:
+        """The columns that are off by noise, and by how much; empty: the result is exact."""
+        return noisy_columns(self.receipt.agreement, self.receipt.claims.query)
+
+    @cached_property
     def frame(self) -> DataFrame:
-        """As a pandas DataFrame; integers stay integers where there are nulls, decimals stay exact."""
+        """As a pandas DataFrame; integers stay integers where there are nulls, decimals stay exact.
+
+        Which columns are off by noise, and by how much, stands in `frame.attrs["noise"]`.
+        """
         import pandas as pd  # noqa: PLC0415 - takes longer than most commands
 
         nullable: dict[Any, Any] = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        return self.table.to_pandas(types_mapper=nullable.get)
+        frame = self.table.to_pandas(types_mapper=nullable.get)
+        if self.noise:
+            frame.attrs["noise"] = as_facts(self.noise)
+        return frame
 
     def save(self, path: Path | str) -> None:
         """Writes the table to a new file, .csv or .parquet by its name, for its owner alone.
@@ -83,16 +96,30 @@ class Result:
         self.to_csv(path) if path.suffix.lower() == ".csv" else self.to_parquet(path)
 
     def to_csv(self, path: Path) -> None:
-        """Writes CSV in UTF-8 (RFC 4180); an existing file is not overwritten."""
+        """Writes CSV in UTF-8 (RFC 4180); an existing file is not overwritten.
+
+        CSV has no place to say that columns are off by noise, so that stands in a file beside it.
+        """
+        if self.noise:
+            files.require_absent(path, beside(path))
+            files.create(beside(path), as_json(self.noise))
         files.create(path, _csv(self.table))
 
     def to_parquet(self, path: Path) -> None:
-        """Writes Parquet; an existing file is not overwritten."""
+        """Writes Parquet; an existing file is not overwritten. Noise is in the metadata `concordat.noise`."""
         from pyarrow import parquet  # noqa: PLC0415 - not needed by most
 
-        file = io.BytesIO()
-        parquet.write_table(self.table, file)
+        file, table = io.BytesIO(), self.table
+        if self.noise:
+            metadata = {**(table.schema.metadata or {}), NOISE_METADATA: as_json(self.noise)}
+            table = table.replace_schema_metadata(metadata)
+        parquet.write_table(table, file)
         files.create(path, file.getvalue())
+
+
+def beside(path: Path) -> Path:
+    """Where the noise of a result in a CSV file is described: delays.csv, delays.noise.json."""
+    return path.with_suffix(".noise.json")
 
 
 def require_format(path: Path) -> None:

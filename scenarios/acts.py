@@ -15,10 +15,13 @@ from typing import Final
 
 import pandas as pd
 
+from party_client.agreements import load_agreement
 from party_client.cli.present import size
+from protos.plan import compile_query
 from scenarios.catalogue import AGREEMENT_FILE, Scenario
 from scenarios.comparison import require_same
 from scenarios.errors import ScenarioError
+from scenarios.noise_comparison import require_close
 from scenarios.stage import COORDINATOR, OPERATOR, Stage
 
 RESULT_FILE: Final = "result.parquet"
@@ -51,6 +54,7 @@ class Acts:
         self.job = ""
         self.released = pd.DataFrame()
         self.suppressed: list[str] = []
+        self.is_noisy = False
 
     def in_order(self) -> list[tuple[str, Act]]:
         """Titles and acts."""
@@ -219,15 +223,26 @@ class Acts:
                 "", f"{proved['query']} over {len(proved['datasets'])} datasets, by {proved['release']}"
             )
             self.suppressed = [
-                f"at most {item['groups_at_most']} groups: {item['rule']}"
+                f"{_groups(item['groups_at_most'])}: {item['rule']}"
                 for item in proved["suppressed"]
-                if item["groups_at_most"]
+                if item["groups_at_most"] != 0
             ]
 
     def compare(self) -> Iterator[Note]:
         """pandas, over all files at once: what nobody in the scenario could do."""
         expected = self.scenario.answer(self.files, self.scenario.parameters)
+        agreement = load_agreement(self.agreement)
+        plan = compile_query(agreement, agreement.query(self.scenario.query))
+        self.is_noisy = plan.noise is not None
         for receiver in self.scenario.receivers:
             self.released = pd.read_parquet(self.stage[receiver].home / RESULT_FILE)
-            require_same(self.released, expected)
-            yield Note(receiver, f"{len(self.released)} rows, every cell equal")
+            if self.is_noisy:
+                compared = require_close(self.released, expected, plan)
+                yield Note(receiver, f"{compared} noisy figures, each as close as its noise allows")
+            else:
+                require_same(self.released, expected)
+                yield Note(receiver, f"{len(self.released)} rows, every cell equal")
+
+
+def _groups(at_most: int | None) -> str:
+    return "not told how many" if at_most is None else f"at most {at_most} groups"

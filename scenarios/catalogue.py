@@ -19,6 +19,8 @@ from scenarios.banks import data as banks_data
 from scenarios.banks import expected as banks_expected
 from scenarios.campaign import data as campaign_data
 from scenarios.campaign import expected as campaign_expected
+from scenarios.clinic import data as clinic_data
+from scenarios.clinic import expected as clinic_expected
 from scenarios.files import write_table
 from scenarios.flights import data as flights_data
 from scenarios.flights import expected as flights_expected
@@ -43,7 +45,10 @@ class Scenario:
     tables: Callable[[int], dict[str, pa.Table]]
     """Makes the data: rows to dataset id to table; the same rows give the same bytes."""
     answer: Callable[[Mapping[str, Path], Parameters], pd.DataFrame]
-    """Computes the released rows in clear, from the files (by dataset id) and the parameters."""
+    """Computes the released rows in clear, from the files (by dataset id) and the parameters.
+
+    Where the query has noise, the exact rows that are under it.
+    """
     parameters: Parameters = field(default_factory=dict)
 
     @property
@@ -123,4 +128,13 @@ BANKS: Final = Scenario(
     tables=banks_data.tables,
     answer=banks_expected.answer,
 )
-SCENARIOS: Final[Mapping[str, Scenario]] = {item.name: item for item in (FLIGHTS, CAMPAIGN, BANKS)}
+CLINIC: Final = Scenario(
+    name="clinic",
+    question="Do members of a care programme spend fewer days in hospital?",
+    people={"hospital": "Hospital", "insurer": "Health insurer", "ministry": "Ministry of health"},
+    files={"stays": "stays.csv", "members": "members.csv"},
+    rows=200_000,
+    tables=clinic_data.tables,
+    answer=clinic_expected.answer,
+)
+SCENARIOS: Final[Mapping[str, Scenario]] = {item.name: item for item in (FLIGHTS, CAMPAIGN, BANKS, CLINIC)}

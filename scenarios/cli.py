@@ -86,6 +86,7 @@ def _facts(scenario: Scenario, outcome: Outcome, keep: Path | None) -> dict[str,
         "scenario": scenario.name,
         "simulated": True,
         "matches": True,  # nothing else comes to its end
+        "noisy": outcome.is_noisy,
         "steps": [
             {
                 "title": step.title,

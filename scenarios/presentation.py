@@ -71,9 +71,14 @@ class Telling:
         self._indented(_grid(("held back", rule) for rule in outcome.suppressed))
         self._out.print()
         total_s = sum(step.duration_s for step in outcome.steps)
+        said = (
+            "What was released is as close to what pandas computes in clear as its noise allows. "
+            if outcome.is_noisy
+            else "What was released is exactly what pandas computes in clear. "
+        )
         self._out.print(
             Text.assemble(
-                ("What was released is exactly what pandas computes in clear. ", "bold green"),
+                (said, "bold green"),
                 (f"{total_s:.1f} s in all.", "dim"),
             )
         )
@@ -105,6 +110,8 @@ def result_table(table: pd.DataFrame) -> Table:
 def _cell(value: Any) -> Text:
     if pd.isna(value):
         return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("true" if value else "false")
     if isinstance(value, float):
         return Text(f"{value:,.4f}")
     return Text(str(value) if isinstance(value, str) else f"{value:,}")

@@ -2,7 +2,8 @@
 
 There are no short cuts: whatever a party does here, it does with `concordat` in a process and a home of its
 own, and what it checks is checked by that command, which fails if it must. A run that comes to its end has
-released exactly what pandas computes in clear; everything else is a `ScenarioError`.
+released exactly what pandas computes in clear, or with noise what is as close as the noise allows; everything
+else is a `ScenarioError`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Outcome:
     """The rows as a receiver opened them; every receiver's are the same."""
     suppressed: tuple[str, ...]
     """The rules under which groups were held back, as the receipt has them."""
+    is_noisy: bool = False
+    """Whether what was released is off by noise, as it was agreed."""
 
 
 def play(scenario: Scenario, stage: Stage, observer: Observer, *, rows: int | None = None) -> Outcome:
@@ -58,4 +61,4 @@ def play(scenario: Scenario, stage: Stage, observer: Observer, *, rows: int | No
         notes = tuple(act())
         steps.append(Step(title, notes, time.monotonic() - began_s))
         observer.ends(steps[-1])
-    return Outcome(tuple(steps), acts.released, tuple(acts.suppressed))
+    return Outcome(tuple(steps), acts.released, tuple(acts.suppressed), acts.is_noisy)

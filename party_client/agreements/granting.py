@@ -1,20 +1,21 @@
 """Which uses the queries of an agreement need beyond what is granted, and which grants none of them needs.
 
 For owners who write their rules from the queries that they want to allow: it works although the enclave would
-refuse the agreement as it stands. Everything follows from `protos.plan.smallest_grants`.
+refuse the agreement as it stands. Everything follows from `protos.plan.smallest_grants`. Where owners have
+privacy budgets, a query that no noise could be made for is refused here as well.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from party_client.agreements.errors import AgreementError
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Column, Dataset
-from protos.plan import QueryRefusedError, smallest_grants
+from protos.plan import QueryRefusedError, compile_query, smallest_grants
 from protos.plan.grants import Grants, together
 
 
@@ -76,8 +77,10 @@ def granting(agreement: Agreement, query_id: str | None = None) -> Granting:
         found = _needed(agreement, query)
         if isinstance(found, RefusedQuery):
             refused.append(found)
-        else:
-            needed.append(found)
+            continue
+        needed.append(found)
+        if agreement.privacy and (why := _still_refused(agreement, query, found)) is not None:
+            refused.append(why)
     is_complete = query_id is None and not refused
     needed += [
         {rule.dataset: {rule.column: frozenset({"opt_out"})}}
@@ -112,6 +115,28 @@ def _needed(agreement: Agreement, query: Query) -> Grants | RefusedQuery:
         return smallest_grants(agreement.datasets, query)
     except QueryRefusedError as error:
         return RefusedQuery(query.id, error.message, error.hint)
+
+
+def _still_refused(agreement: Agreement, query: Query, needed: Grants) -> RefusedQuery | None:
+    """Why the query would not run even with all grants: noise has its own demands, which no grant meets."""
+    datasets = tuple(
+        replace(
+            dataset,
+            columns=tuple(
+                replace(
+                    column,
+                    uses=column.uses | needed.get(dataset.id, {}).get(column.name, frozenset()),
+                )
+                for column in dataset.columns
+            ),
+        )
+        for dataset in agreement.datasets
+    )
+    try:
+        compile_query(replace(agreement, datasets=datasets), query)
+    except QueryRefusedError as error:
+        return RefusedQuery(query.id, error.message, error.hint)
+    return None
 
 
 def _datasets(datasets: Sequence[Dataset], needed: Grants, *, is_complete: bool) -> Iterable[DatasetGrants]:

@@ -1,4 +1,4 @@
-"""`concordat job budget`: how many runs are left of every query, by the enclave's signed word."""
+"""`concordat job budget`: how many runs and how much privacy are left, by the enclave's signed word."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from party_client.cli.agreed import agreement_option, enclave_facts, job_option,
 from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
 from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, say, table, time, warn
+from party_client.cli.privacy_left import left_facts, left_rows
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
@@ -42,7 +43,7 @@ def budget(
     root_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Ask the enclave how many runs are left.
+    """Ask the enclave how many runs are left, and how much of privacy budgets.
 
     Every party and analyst of the agreement may ask, as often as they like. The enclave is verified first and
     signs its answer.
@@ -62,9 +63,13 @@ def budget(
     def render(out: Console) -> None:
         say(out, f"at {time(datetime.fromtimestamp(left.at_s, UTC))}, by the enclave's clock")
         out.print(table(["query", "runs", "left", "of"], _rows(left)))
+        if left.privacy:
+            columns = ["privacy budget of", "epsilon spent", "of", "left"]
+            out.print(table(columns, left_rows(agreement, left.privacy)))
         warn(out, root_warning(enclave.attestation.root))
 
-    emit(as_json, {**_facts(left), **enclave_facts(enclave)}, render)
+    facts = {**_facts(left), "privacy": left_facts(agreement, left.privacy)}
+    emit(as_json, {**facts, **enclave_facts(enclave)}, render)
 
 
 def _rows(left: Budget) -> list[tuple[str, ...]]:

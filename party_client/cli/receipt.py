@@ -15,7 +15,9 @@ from party_client.agreements import load_agreement
 from party_client.cli.agreed import held_back, root_warning
 from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.present import counted, emit, json_option, say, time, warn
+from party_client.cli.privacy_left import charge_sentences
 from party_client.identity import fingerprint
+from party_client.noisy_columns import as_facts, noisy_columns
 from party_client.receipts import RootFrom, VerifiedReceipt, verify_receipt
 from protos.formats.budget import WINDOWS_S
 from protos.formats.limits import RECEIPT_MAX_BYTES
@@ -93,6 +95,8 @@ def _facts(verified: VerifiedReceipt) -> dict[str, Any]:
         "sequence": claims.sequence,
         "runs_left": claims.runs_left,
         "budget": [charge.to_value() for charge in claims.budget],
+        "privacy": [charge.to_value() for charge in claims.privacy],
+        "noise": as_facts(noisy_columns(agreement, claims.query)),
         "enclave": claims.enclave_id,
         "release": verified.release_name,
         "module_id": attestation.document.module_id,
@@ -140,6 +144,8 @@ def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
             for charge in claims.budget
             if charge.window in WINDOWS_S
         ),
+        *charge_sentences(agreement, claims.privacy),
+        *(f"NOISY: {column.sentence}" for column in noisy_columns(agreement, claims.query)),
     )
     step(
         5,

@@ -68,7 +68,8 @@ def get(
           --identity keys/analyst.key -o delays.csv --receipt delays.receipt
     """
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
-    from party_client.results import Result, require_format  # noqa: PLC0415
+    from party_client.noisy_columns import as_facts  # noqa: PLC0415
+    from party_client.results import Result, beside, require_format  # noqa: PLC0415
 
     paths = [path for path in (output, receipt_file) if path is not None]
     files.require_absent(*paths)
@@ -90,6 +91,7 @@ def get(
         "rows": result.table.num_rows,
         "columns": result.table.column_names,
         "suppressed": [item.to_value() for item in result.suppressed],
+        "noise": as_facts(result.noise),
         "release": result.receipt.release_name,
         "output": output,
         "receipt": receipt_file,
@@ -100,12 +102,17 @@ def get(
         if output is None:
             shown = result.frame.head(_SHOWN_ROWS)
             rows = [[str(cell) for cell in row] for row in shown.itertuples(index=False)]
-            out.print(table(list(shown.columns), rows))
+            noisy = {item.column for item in result.noise}
+            out.print(table([f"{name} (noisy)" if name in noisy else name for name in shown.columns], rows))
         else:
             shape = f"{counted(result.table.num_rows, 'row')} of {', '.join(result.table.column_names)}"
             say(out, f"{output}  {shape}")
+            if result.noise and beside(output).exists():
+                say(out, f"{beside(output)}  which columns are off by noise, and by how much")
         if receipt_file is not None:
             say(out, f"{receipt_file}  the receipt, which anybody can verify")
+        for column in result.noise:
+            note(f"NOISY: {column.sentence}")
         for suppression in result.suppressed:
             note(held_back(suppression))
         note(f"receipt verified: query {claims.query} under agreement {claims.agreement_digest.hex()[:16]}…")

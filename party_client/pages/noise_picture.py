@@ -18,7 +18,7 @@ from party_client.pages.markup import Child, Markup, element
 DRAWN_MOST: Final = 6
 _PER_LINE: Final = 3
 _PANEL_WIDTH, _PANEL_HEIGHT, _GAP = 250, 178, 35
-_TOP, _FLOOR, _INSET = 46, 134, 16
+_TOP, _FLOOR, _INSET = 46, 134, 30
 _MARKED: Final = (AGREED / 4, AGREED / 2, AGREED, AGREED * 2, AGREED * 4)
 
 
@@ -31,12 +31,12 @@ def noise_picture(found: NoisePreview) -> Markup:
         )
         for number in range(len(columns))
     ]
-    across, lines = min(len(columns), _PER_LINE), math.ceil(len(columns) / _PER_LINE)
+    lines = math.ceil(len(columns) / _PER_LINE)
     words = (
         f"{column.column}: within {figure(column.half_width_95)} with the agreed budget" for column in columns
     )
     return svg.picture(
-        max(2, across) * (_PANEL_WIDTH + _GAP) - _GAP,
+        _PER_LINE * (_PANEL_WIDTH + _GAP) - _GAP,
         lines * _PANEL_HEIGHT,
         title=f"Error of query {found.query} under smaller and larger budgets",
         description=f"{'. '.join(words)}. Half of every epsilon about doubles it.",
@@ -67,10 +67,18 @@ def _panel(found: NoisePreview, number: int, left: float, top: float) -> list[Ch
             x, y = place(choice.factor)
             drawn += [
                 svg.dot(x, y, kind="point"),
-                svg.text(x, y - 8, f"± {figure(errors[choice.factor])}", kind="note number", anchor="middle"),
+                svg.text(x, y - 8, f"± {_short(errors[choice.factor])}", kind="note number", anchor="middle"),
                 svg.text(x, top + _FLOOR + 17, _epsilon(choice), kind="note", anchor="middle"),
             ]
     return drawn
+
+
+def _short(value: float) -> str:
+    """Three digits, and thousands, millions and so on as letters: there is little room."""
+    for power, letter in ((9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:.3g}{letter}" if value < 10 ** (power + 3) else f"{value:.2g}"
+    return figure(value)
 
 
 def _epsilon(choice: BudgetChoice) -> str:

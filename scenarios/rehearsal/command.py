@@ -84,7 +84,11 @@ def _queries(agreement: Agreement, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _default_rows(agreement: Agreement) -> int:
     """Enough that groups of ordinary size pass the strictest threshold, and small ones do not."""
-    strictest = max(dataset.threshold for dataset in agreement.datasets)
+    thresholds = [dataset.threshold for dataset in agreement.datasets]
+    for query in agreement.queries:
+        noise = compile_query(agreement, query).noise
+        thresholds += [] if noise is None else [floor.least for floor in noise.plan.thresholds]
+    strictest = max(thresholds)
     return min(max(_ROWS_LEAST, _ROWS_PER_UNIT * strictest), _ROWS_MOST)
 
 

@@ -13,7 +13,16 @@ from typing import TypeAlias
 from protos.formats.agreement import Agreement
 from protos.formats.query import Parameter
 from protos.plan import Plan
-from protos.plan.expressions import Aggregate, Apply, Constant, Expression, ParameterRef, columns_of, walk
+from protos.plan.expressions import (
+    Aggregate,
+    Apply,
+    ColumnRef,
+    Constant,
+    Expression,
+    ParameterRef,
+    columns_of,
+    walk,
+)
 from protos.plan.relations import Window, selections_in, sources_in
 
 ColumnName: TypeAlias = tuple[str, str]
@@ -22,7 +31,7 @@ Hint: TypeAlias = bool | int | str | Decimal
 
 
 def compared_values(plans: Iterable[Plan]) -> dict[ColumnName, tuple[Hint, ...]]:
-    """The values with which each column is compared, in the order of the queries."""
+    """The values that each column is compared with, or that are declared of it, in the order of the queries."""
     found: dict[ColumnName, dict[Hint, None]] = {}
     for plan in plans:
         parameters = {parameter.name: parameter for parameter in plan.parameters}
@@ -31,6 +40,8 @@ def compared_values(plans: Iterable[Plan]) -> dict[ColumnName, tuple[Hint, ...]]
                 values = dict.fromkeys(_values(comparison, parameters))
                 for column in columns_of(comparison):
                     found.setdefault((column.dataset, column.column), {}).update(values)
+        for name, declared in _declared(plan):
+            found.setdefault(name, {}).update(dict.fromkeys(declared))
     return {name: tuple(values) for name, values in found.items()}
 
 
@@ -80,6 +91,15 @@ def _expressions(plan: Plan) -> Iterator[Expression]:
             yield output.expression
         elif output.expression.argument is not None:
             yield output.expression.argument
+
+
+def _declared(plan: Plan) -> Iterator[tuple[ColumnName, tuple[Hint, ...]]]:
+    """Of a query with noise, the agreed values of the columns by which it makes groups."""
+    domains = None if plan.noise is None else plan.noise.domains
+    if domains is not None:
+        for group, domain in zip(plan.groups, domains, strict=True):
+            if isinstance(group, ColumnRef):
+                yield (group.dataset, group.column), domain
 
 
 def _comparisons(expression: Expression) -> Iterator[Expression]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from party_client.cli.present import counted, say, size, table
+from party_client.noisy_columns import as_facts
 from protos.formats.agreement import Agreement
 from scenarios.rehearsal.rehearse import Outcome, QueryOutcome
 
@@ -45,6 +46,7 @@ def _query_facts(query: QueryOutcome) -> dict[str, Any]:
         "refusal": query.refusal or None,
         "rows": query.rows,
         "held_back": [vars(item) for item in query.held_back],
+        "noise": as_facts(query.noise),
         "result_bucket_bytes": query.bucket_bytes,
         "duration_s": round(query.duration_s, 3),
         "columns": [{"name": name, "type": kind} for name, kind in query.columns],
@@ -87,6 +89,8 @@ def facts_in_words(query: QueryOutcome) -> Iterator[tuple[str, str]]:
         return
     yield "released", f"{counted(query.rows, 'row')} of {', '.join(name for name, _ in query.columns)}"
     yield "opened by", f"{', '.join(query.receivers)}, each after verifying the receipt"
+    for column in query.noise:
+        yield "noisy", column.sentence
     for item in query.held_back:
         yield "held back", f"{_groups(item.groups_at_most)}: {item.rule}"
     yield (

@@ -20,6 +20,7 @@ from typing import Any, Final
 from party_client.agreements.agreement_file import save_agreement
 from party_client.attestation import TrustedRoots
 from party_client.client import Client
+from party_client.noisy_columns import NoisyColumn
 from party_client.results import Result
 from party_client.runs import RunRefusedError
 from protos.formats import hpke, limits
@@ -63,6 +64,8 @@ class QueryOutcome:
     bucket_bytes: int = 0
     """Size of the sealed result, as the coordinator sees it, without what sealing adds."""
     held_back: tuple[HeldBack, ...] = ()
+    noise: tuple[NoisyColumn, ...] = ()
+    """Which columns are off by noise, and by how much."""
     columns: tuple[tuple[str, str], ...] = ()
     """(Name, type) of the result's columns."""
     examples: tuple[Row, ...] = ()
@@ -183,6 +186,7 @@ def _run(agreement: Agreement, clients: Mapping[str, Client], job_id: str, query
         rows=first.table.num_rows,
         bucket_bytes=len(SealedResult.decode_untrusted(sealed).sealed) - hpke.OVERHEAD_BYTES,
         held_back=tuple(HeldBack(item.rule, item.groups_at_most) for item in first.suppressed),
+        noise=first.noise,
         columns=tuple((field.name, str(field.type)) for field in first.table.schema),
         examples=tuple(_examples(first)),
         duration_s=duration_s,

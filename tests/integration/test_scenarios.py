@@ -16,7 +16,7 @@ import pytest
 from scenarios.catalogue import SCENARIOS
 from scenarios.role import PACKAGES
 
-ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700}
+ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700, "clinic": 20_000}
 PLAY = (sys.executable, "-m", "party_client.cli.main", "scenario")
 
 

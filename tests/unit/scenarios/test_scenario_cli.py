@@ -21,7 +21,7 @@ from scenarios.runner import Outcome, Step
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["tulips"], "'tulips' is not one of 'banks', 'campaign', 'flights'"),
+        (["tulips"], "'tulips' is not one of 'banks', 'campaign', 'clinic', 'flights'"),
         (["banks", "--rows", "0"], "0 is not in the range x>=1"),
         (["banks", "--keep", "."], "is not empty"),
     ],
