@@ -33,9 +33,10 @@ def require_close(released: pd.DataFrame, exact: pd.DataFrame, plan: Plan) -> in
         raise MismatchError(f"columns: got {list(released.columns)}, expected {list(exact.columns)}")
     keys = [output.name for output in plan.outputs if output.kind == "group"]
     got = released.set_index(keys) if keys else released
-    wanted = exact.set_index(keys).reindex(got.index) if keys else exact
-    if len(released) != len(exact) or wanted.index.has_duplicates or set(got.index) != set(wanted.index):
-        raise MismatchError(f"groups: got {len(released)} rows that are not the {len(exact)} expected")
+    wanted = exact.set_index(keys) if keys else exact
+    if len(got) != len(wanted) or set(got.index) != set(wanted.index):
+        raise MismatchError(f"groups: got {len(got)} rows that are not the {len(wanted)} expected")
+    wanted = wanted.reindex(got.index)
     compared = 0
     allowed = _Allowed(noise, len(exact))
     for number in range(len(got)):

@@ -55,13 +55,13 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     max_runs = 5
     per_day = 1                                 # optional; also per_week, per_month: any 24 h, 7 or 30 days
     many_to_many = false                        # optional
+    # needed where an owner of the data has [[privacy]], and refused elsewhere; weights are optional:
     # noise = { keys = "declared", domains = [[0, 1, 2]], weights = { flights = 2 } }
-                                                # needed where an owner of the data has [[privacy]], see there
     [[queries.parameters]]                      # optional; a range, or choices = ["a", "b"]
     name = "min_year"
     low = 1950                                  # or a date: 2026-01-31, or a decimal in quotes: "0.05"
     high = 2013
-    [[privacy]]                                 # optional; of an owner whose data leaves with noise only
+    [[privacy]]                                 # optional; owners whose data leaves with noise only
     owner = "airline"
     epsilon = "2"                               # over all runs of one enclave; text, smaller is stricter
     delta = "0.000001"                          # far below 1 / number of units; "0" only with laplace noise
@@ -69,12 +69,12 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
     [[releases]]
     file = "release.toml"                       # or name, pcr0, pcr1, pcr2, root_sha256 (hexadecimal)
 
-With [[privacy]] every query over that owner's data has `noise`. `keys = "declared"`: `domains` lists, for each
-GROUP BY expression in order, its possible values; all combinations are shown, also empty ones, and no others.
-`keys = "selected"`: groups are shown whose noisy number of units is large enough; it needs a delta above "0".
-`weights` (1 where none is given) divide a run's share: twice the weight, half the variance. Such a query needs
-`max_rows_per_unit`, and a `clamp` on whatever it adds up. `concordat agreement preview` says how far off it
-will be.
+With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
+the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
+no others. With `keys = "selected"` groups are shown whose noisy number of units is large enough; that needs
+a delta above "0". `weights` (1 where none is given) divide a run's share among its figures: more weight,
+less noise. Such a query needs `max_rows_per_unit`, and a `clamp` on what it adds up. `concordat agreement
+preview` says how far off it will be.
 """
 
 from party_client.agreements.agreement_file import load_agreement, load_approval, require_digest_untrusted

@@ -31,7 +31,7 @@ Hint: TypeAlias = bool | int | str | Decimal
 
 
 def compared_values(plans: Iterable[Plan]) -> dict[ColumnName, tuple[Hint, ...]]:
-    """The values that each column is compared with, or that are declared of it, in the order of the queries."""
+    """What each column is compared with, and the values declared of it, in the order of the queries."""
     found: dict[ColumnName, dict[Hint, None]] = {}
     for plan in plans:
         parameters = {parameter.name: parameter for parameter in plan.parameters}

@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,7 +99,9 @@ class Stack:
 
 
 @contextlib.contextmanager
-def whole_stack(folder: Path, *, tls: Path | None = None) -> Iterator[Stack]:
+def whole_stack(
+    folder: Path, *, tls: Path | None = None, change: Callable[[Agreement], Agreement] = lambda agreed: agreed
+) -> Iterator[Stack]:
     """A coordinator on a free port of this machine, ended with its enclaves; in plaintext without `tls`."""
     root = load_or_create_root(folder / "machine").certificate
     roomy = {"max_rows": 10_000_000, "max_bytes": 10**10}
@@ -107,6 +109,7 @@ def whole_stack(folder: Path, *, tls: Path | None = None) -> Iterator[Stack]:
         fingerprint(root),
         datasets=(replace(visits(), **roomy), replace(purchases(), **roomy)),  # type: ignore[arg-type]
     )
+    agreed = change(agreed)
     for person in (PUBLISHER, ADVERTISER, ANALYST):
         person.save(folder / f"{person.id}.key")
     save_agreement(folder / "reach.agreement", agreed)

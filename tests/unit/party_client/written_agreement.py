@@ -87,6 +87,36 @@ root_sha256 = "ROOT"
     .replace("ROOT", ROOT_SHA256)
 )
 
+NOISY: dict[str, str] = {
+    "threshold = 10\n": "threshold = 10\nmax_rows_per_unit = 20\n",
+    'uses = ["avg"] }': 'uses = ["avg"], clamp = { low = -60, high = 600 } }',
+    "max_runs = 5\n": 'max_runs = 5\nnoise = { keys = "declared", domains = [[2, 0, 1]] }\n',
+    "[[releases]]\n": """\
+[[privacy]]
+owner = "airline"
+epsilon = "2"
+delta = "0.000001"
+noise = "gaussian"
+[[releases]]
+""",
+}
+"""Changes to `TEXT` with which the airline lets no exact result of its data leave."""
+DECLARED = 'noise = { keys = "declared", domains = [[2, 0, 1]] }'
+SELECTED = 'noise = { keys = "selected" }'
+
+
+def noisy_with(**changes: str) -> dict[str, str]:
+    """`NOISY` with another `noise` of the query, or other values of the airline's budget."""
+    made = dict(NOISY)
+    for key, value in changes.items():
+        if key == "query_noise":
+            made["max_runs = 5\n"] = f"max_runs = 5\n{value}\n"
+        else:
+            lines = made["[[releases]]\n"].splitlines()
+            lines = [f'{key} = "{value}"' if line.startswith(f"{key} =") else line for line in lines]
+            made["[[releases]]\n"] = "\n".join(lines) + "\n"
+    return made
+
 
 def write(folder: Path, changes: Mapping[str, str] | None = None, *, name: str = "flights.toml") -> Path:
     """Writes `TEXT` with `changes` (each must apply) and the public identities; the TOML's path."""
