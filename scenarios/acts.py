@@ -17,7 +17,7 @@ import pandas as pd
 
 from party_client.agreements import load_agreement
 from party_client.cli.present import size
-from protos.plan import compile_query
+from protos.plan import Plan, compile_query
 from scenarios.catalogue import AGREEMENT_FILE, Scenario
 from scenarios.comparison import require_same
 from scenarios.errors import ScenarioError
@@ -54,7 +54,6 @@ class Acts:
         self.job = ""
         self.released = pd.DataFrame()
         self.suppressed: list[str] = []
-        self.is_noisy = False
 
     def in_order(self) -> list[tuple[str, Act]]:
         """Titles and acts."""
@@ -231,17 +230,18 @@ class Acts:
     def compare(self) -> Iterator[Note]:
         """pandas, over all files at once: what nobody in the scenario could do."""
         expected = self.scenario.answer(self.files, self.scenario.parameters)
-        agreement = load_agreement(self.agreement)
-        plan = compile_query(agreement, agreement.query(self.scenario.query))
-        self.is_noisy = plan.noise is not None
         for receiver in self.scenario.receivers:
             self.released = pd.read_parquet(self.stage[receiver].home / RESULT_FILE)
-            if self.is_noisy:
-                compared = require_close(self.released, expected, plan)
+            if self.scenario.is_noisy:
+                compared = require_close(self.released, expected, self._plan())
                 yield Note(receiver, f"{compared} noisy figures, each as close as its noise allows")
             else:
                 require_same(self.released, expected)
                 yield Note(receiver, f"{len(self.released)} rows, every cell equal")
+
+    def _plan(self) -> Plan:
+        agreement = load_agreement(self.agreement)
+        return compile_query(agreement, agreement.query(self.scenario.query))
 
 
 def _groups(at_most: int | None) -> str:

@@ -77,6 +77,11 @@ class Scenario:
         return str(self.agreement["queries"][0]["id"])
 
     @property
+    def is_noisy(self) -> bool:
+        """Whether an owner lets no exact result of its data leave."""
+        return "noise" in self.agreement["queries"][0]
+
+    @property
     def asker(self) -> str:
         """Who asks for the run."""
         return str(self.agreement["queries"][0]["run_by"][0])

@@ -48,6 +48,8 @@ def require_close(released: pd.DataFrame, exact: pd.DataFrame, plan: Plan) -> in
             compared += 1
             if not allowed.is_close(plan, output, value, row):
                 raise MismatchError(f"row {number + 1}: {output.name} is further off than noise explains")
+    if not compared:
+        raise MismatchError("every figure is blank: there is nothing to compare")
     return compared
 
 

@@ -61,4 +61,4 @@ def play(scenario: Scenario, stage: Stage, observer: Observer, *, rows: int | No
         notes = tuple(act())
         steps.append(Step(title, notes, time.monotonic() - began_s))
         observer.ends(steps[-1])
-    return Outcome(tuple(steps), acts.released, tuple(acts.suppressed), acts.is_noisy)
+    return Outcome(tuple(steps), acts.released, tuple(acts.suppressed), scenario.is_noisy)

@@ -47,6 +47,7 @@ def test_what_was_released_is_what_pandas_computes(played: tuple[Path, Any]) -> 
     _, said = played
     assert said["matches"] is True
     assert said["rows"]
+    assert said["noisy"] is (said["scenario"] == "clinic")
 
 
 def test_something_was_held_back_and_the_receipt_says_so(played: tuple[Path, Any]) -> None:

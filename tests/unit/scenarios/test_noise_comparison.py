@@ -72,6 +72,9 @@ def test_means_of_many_rows_are_close_and_of_none_anything_in_the_clamp(plan: Pl
 
 def test_blank_figures_are_not_compared(plan: Plan) -> None:
     assert require_close(changed(0, "n", None), exact(), plan) == 7
+    blank = exact().assign(n=None, total=None, mean=None)
+    with pytest.raises(MismatchError, match="every figure is blank"):
+        require_close(blank, exact(), plan)
 
 
 @pytest.mark.parametrize(
