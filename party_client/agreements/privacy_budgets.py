@@ -188,7 +188,8 @@ def _runs(
         + "; ".join(
             f"one run of {query} takes {percent(spent_part(budget, loss))}" for query, loss in losses.items()
         )
-        + ". A run that does not fit any more is refused; fetching a released result again costs nothing."
+        + ". A run that does not fit any more is refused; one that fails while it computes is charged; "
+        "fetching a released result again costs nothing."
     )
     if entry.noise == "gaussian" and runs > 1:
         most = max(losses.values(), key=lambda loss: spent_part(budget, loss))

@@ -43,7 +43,7 @@ def budget(
     root_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Ask the enclave how many runs are left, and how much of privacy budgets.
+    """Ask the enclave how many runs are left, and how much privacy.
 
     Every party and analyst of the agreement may ask, as often as they like. The enclave is verified first and
     signs its answer.

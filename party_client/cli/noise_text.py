@@ -66,7 +66,8 @@ def preview_sentences(found: NoisePreview) -> Iterator[str]:
             f"shown with a probability of at most {floor.delta:.2g}"
         )
     if found.cells is not None:
-        yield f"all {counted(found.cells, 'declared group')} are shown, also where nobody is"
+        shown = counted(found.cells, "declared group")
+        yield f"always {shown}, also where nobody is"
 
 
 def error_rows(choice: BudgetChoice) -> list[tuple[str, ...]]:

@@ -114,7 +114,7 @@ def test_the_command_prints_it_from_the_text_and_from_what_was_compiled(
     text = capsys.readouterr().out
     assert "in a group of 500" in text
     assert "one run costs airline 20 % of its budget of epsilon 2" in text
-    assert "all 3 declared groups are shown" in text
+    assert "always 3 declared groups" in text
     compiled = tmp_path / "flights.agreement"
     save_agreement(compiled, compile_toml(toml))
     assert main(["agreement", "preview", str(compiled), "--query", "delay_by_wind", "--json"]) == 0
