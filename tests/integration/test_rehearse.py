@@ -14,7 +14,7 @@ import pytest
 from party_client.agreements import compile_toml
 from party_client.agreements.agreement_file import save_agreement
 from scenarios.role import PACKAGES
-from tests.unit.party_client.written_agreement import write
+from tests.unit.party_client.written_agreement import noisy_with, write
 
 REHEARSE = (sys.executable, "-m", "party_client.cli.main", "rehearse")
 
@@ -100,3 +100,15 @@ def test_a_query_that_the_enclave_would_refuse_is_not_rehearsed(agreement: Path,
     ended = run(tmp_path / "refused.agreement")
     assert ended.returncode == 1
     assert "not output as a maximum" in ended.stderr
+
+
+def test_a_query_with_noise_is_rehearsed_and_said_to_be_noisy(tmp_path: Path) -> None:
+    text = noisy_with(query_noise='noise = { keys = "declared", domains = [[1, 2, 3, 90]] }')
+    save_agreement(tmp_path / "noisy.agreement", compile_toml(write(tmp_path, text)))
+    ended = run(tmp_path / "noisy.agreement", "--rows", 3_000, "--json")
+    assert ended.returncode == 0, ended.stderr
+    (query,) = json.loads(ended.stdout)["queries"]
+    assert [row["wind"] for row in query["examples"]] == [1, 2, 3, 90]  # all declared, whoever is in them
+    assert set(query["noise"]) == {"flights", "mean_delay"}
+    assert {item["groups_at_most"] for item in query["held_back"]} == {None}
+    assert any(row["flights"] for row in query["examples"])

@@ -18,7 +18,7 @@ from protos.formats.participants import Release
 from protos.plan import compile_query
 from scenarios.rehearsal.stand_in import stand_in
 from scenarios.rehearsal.synthetic import tables
-from tests.unit.party_client.written_agreement import write
+from tests.unit.party_client.written_agreement import noisy_with, write
 
 ROWS = 4_000
 EVERY_TYPE = {
@@ -185,3 +185,10 @@ def test_the_stand_in_says_what_else_had_to_change(agreement: Agreement) -> None
     assert played.agreement.limits.max_runs == 2
     said = [change.partition(":")[0] for change in played.changes]
     assert said == ["identities", "release", "validity", "limits"]
+
+
+def test_groups_that_a_query_declares_have_rows_and_so_have_others(tmp_path: Path) -> None:
+    declared = noisy_with(query_noise='noise = { keys = "declared", domains = [[70, 90]] }')
+    wind = pc.unique(made(compile_toml(write(tmp_path, declared)))["weather"]["wind"]).to_pylist()
+    assert {70, 90} < set(wind)
+    assert len(set(wind)) > 2
