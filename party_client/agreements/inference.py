@@ -1,7 +1,8 @@
 """What receivers could still work out, although every row was allowed to leave.
 
 Rules on columns and thresholds limit what is shown, not what is concluded. Each sentence here is about a
-construct that the query really has; none says that something is safe. See `docs/threat-model.md`, rows 15,
+construct that the query really has; none says that something is safe. Of queries with noise `noisy_queries`
+says other things, because much of this is true of exact results only. See `docs/threat-model.md`, rows 15,
 18, 26 and 29, for what is not prevented yet.
 """
 

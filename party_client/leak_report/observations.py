@@ -108,7 +108,7 @@ def _suppression(plan: Plan) -> Iterator[str]:
     what = "A row" if plan.groups else "The only row of the result"
     yield (
         f"{what} with fewer than {required:,} units of some owner behind it is missing. The receipt says "
-        "under which rule rows are missing and how many at most: 0, 10, 100, 1,000 and so on."
+        "under which rules rows can be missing and how many are at most: 10, 100, 1,000 and so on."
     )
     if not plan.groups:
         yield "An empty result therefore says that some owner has too few units behind it, and which one."
