@@ -162,6 +162,14 @@ def test_attack_26_a_group_of_too_few_leaves_no_trace(threshold: int, others: in
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize(("groups", "reported"), [(0, 10), (1, 10), (10, 10), (11, 100), (101, 1000)])
+def test_attack_26_the_report_is_the_same_for_no_group_as_for_some(groups: int, reported: int) -> None:
+    sql = "SELECT town, COUNT(*) AS n FROM patients GROUP BY town"
+    found = run(sql, {PATIENTS: towns(30, *[1] * groups)})
+    assert rows_of(found) == [("town 0", 30)]
+    assert [note.groups_at_most for note in found.suppressed] == [reported]
+
+
 def test_attack_26_the_report_says_the_same_of_a_patient_who_is_ill_and_of_one_who_is_not() -> None:
     """The result is empty either way, and whether there was anything to hold back is the secret."""
     sql = "SELECT town, COUNT(*) AS n FROM patients WHERE id = 17 AND score = 4711 GROUP BY town"

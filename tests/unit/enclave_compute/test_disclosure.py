@@ -207,14 +207,6 @@ def test_groups_below_the_threshold_are_held_back_and_reported() -> None:
     assert (note.rule, note.groups_at_most) == ("fewer than 3 distinct people.person of clinic", 10)
 
 
-@pytest.mark.parametrize(("groups", "reported"), [(0, 10), (1, 10), (10, 10), (11, 100), (101, 1000)])
-def test_report_is_the_same_for_no_group_as_for_some(groups: int, reported: int) -> None:
-    rows = [(n, "big", 1, True) for n in range(3)] + [(10 + n, f"{n}", 1, True) for n in range(groups)]
-    found = run("SELECT town, COUNT(*) AS n FROM people GROUP BY town", people(rows))
-    assert rows_of(found) == [("big", 3)]
-    assert [note.groups_at_most for note in found.suppressed] == [reported]
-
-
 def test_result_without_groups_is_held_back_too() -> None:
     found = run("SELECT COUNT(*) AS n FROM people", people([(1, "a", 1, True), (2, "a", 1, True)]))
     assert rows_of(found) == []
