@@ -2,8 +2,8 @@
 
 General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `table` for its mistakes);
 `checking` works out what it would let happen (with `inference` for what could still be concluded), and
-`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` say what noise does;
-`describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
+`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` say what noise
+does; `describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
 `signing` signs it and says who else has; `agreement_file` reads what others wrote. As people write it:
 
     id = "flight_delays"                        # lower-case letters, digits, underscores; so are all ids

@@ -3,5 +3,6 @@
 General layout: `markup` is the only place where HTML is written, and escapes whatever it is given; `document`
 puts a page around content, with the style of `style` and a policy under which a browser loads nothing and
 runs nothing; `svg` has the shapes of pictures. `flow_picture`, `suppression_picture` and `run_budget_picture`
-draw, `noise_picture` too, in `noise_section`; `leak_report_page` writes the leak report. Text in an agreement comes from other organisations.
+draw, `noise_picture` too, in `noise_section`; `leak_report_page` writes the leak report. Text in an agreement
+comes from other organisations.
 """

@@ -15,6 +15,7 @@ from enclave_compute.disclosure import Released, release
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from protos.formats.privacy import NoiseKind, PrivacyEntry, QueryNoise
+from protos.formats.rules import Clamp
 from protos.formats.schema import Dataset
 from protos.plan import Plan
 from protos.privacy import Noise, preview
@@ -178,6 +179,24 @@ def test_numbers_beyond_the_types_are_cut_off_and_nothing_fails() -> None:
     most = [payment(number, points=2**63 - 1) for number in range(2000)]
     ((points,),) = rows_of(released(plan, engine_with(payments=most)))
     assert points == 2**63 - 1, "the sum has 75 bits; a sum of 64 bits would be NULL"
+
+
+@pytest.mark.parametrize("people", [0, 1, 500])
+def test_decimals_keep_their_sign_and_their_zeros(people: int) -> None:
+    """Noise of a cent or so on sums of -0.02 a unit."""
+    cents = replace(
+        PAYMENTS,
+        columns=tuple(
+            replace(column, clamp=Clamp("-0.01", "0.00")) if column.name == "amount" else column
+            for column in PAYMENTS.columns
+        ),
+    )
+    sql = "SELECT SUM(p.amount) AS total FROM payments AS p"
+    plan = plan_of(sql, ONE_CELL, datasets=(CUSTOMERS, cents, BRANCHES), **LOUD)
+    engine = engine_with(payments=[payment(number % people, "-3.00") for number in range(2 * people)])
+    for _ in range(20):
+        ((total,),) = rows_of(released(plan, engine))
+        assert abs(total + Decimal("0.02") * people) < Decimal("0.15")
 
 
 def test_the_preview_is_about_what_is_released() -> None:
