@@ -58,14 +58,13 @@ def test_attack_24_one_person_more_moves_no_size_and_no_report(tmp_path: Path, a
     assert present == without
 
 
-def test_attack_24_one_person_in_a_group_of_their_own_moves_the_report(tmp_path: Path) -> None:
-    """What is not hidden: nothing held back is 0, and something is 10. Sizes stay."""
+def test_attack_24_one_person_in_a_group_of_their_own_moves_nothing(tmp_path: Path) -> None:
+    """The group is held back, and reported as if there were none."""
     amounts = [5] * len(CROWD)
     without = seen_of_a_run(tmp_path / "without", CROWD, amounts)
     present = seen_of_a_run(tmp_path / "present", [*CROWD, ("ann@x.org", "chess")], [*amounts, 5])
-    assert {item.groups_at_most for item in without["held back"]} == {0}
+    assert present == without
     assert max(item.groups_at_most for item in present["held back"]) == 10
-    assert without["result bytes"] == present["result bytes"]
 
 
 def test_attack_23_a_dataset_that_is_too_small_is_told_by_its_code(
