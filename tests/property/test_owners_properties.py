@@ -71,7 +71,7 @@ def shown(sql: str, visits: Dataset, members: Dataset, data: tuple[list[Any], li
 
 
 @pytest.mark.parametrize("join", JOINS.values(), ids=JOINS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(VISIT_ROWS, MEMBER_ROWS, st.integers(2, 4), st.integers(2, 4))
 def test_attack_33_another_owner_never_shows_what_was_held_back(
     join: str, visits: list[Any], members: list[Any], own: int, others: int
@@ -95,7 +95,7 @@ def test_attack_33_an_owner_who_is_in_no_query_changes_nothing(many: bool) -> No
     assert world.plan_of(BEFORE, datasets=datasets) == world.plan_of(BEFORE, datasets=(VISITS,))
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     VISIT_ROWS, st.lists(st.integers(-5, 5), min_size=1, max_size=3), st.integers(-5, 5), st.integers(2, 4)
 )
