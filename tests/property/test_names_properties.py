@@ -85,7 +85,7 @@ class Decided:
     rules: frozenset[tuple[str, str, str]] | None = None
     """Dataset, column and use of every grant that lets the query through."""
     required_units: tuple[int, ...] = ()
-    held_back: tuple[int, ...] = ()
+    held_back: tuple[int | None, ...] = ()
     table_ipc: bytes = b""
 
 
