@@ -3,12 +3,14 @@
 Nothing here can fail for one person's value and not for another's: what overflows or divides by zero is NULL
 in that row (`Apply.fallible`), because an error would tell the operator that such a row exists. int64 stays
 int64, decimals keep every digit, and only `/` and float64 columns lead to float64.
+Follows `docs/semantics.md`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import Any, Final, Protocol
 
 from sqlglot import exp
@@ -29,6 +31,8 @@ from protos.plan.values import (
 )
 
 _FLOAT_MAX_PLACES: Final = 15
+_NARROW_DIGITS: Final = 18
+"""Of a decimal that the engine keeps in 64 bits."""
 
 
 class Reader(Protocol):
@@ -54,7 +58,11 @@ def cast(expression: Expression, target: ValueType) -> Expression:
         return expression
     if isinstance(expression, Constant) and _holds(target, _digits(expression)):
         return Constant(expression.value, target, expression.place)
-    widening = target == FLOAT64 or (target == TIMESTAMP and expression.type == DATE)
+    widening = (
+        target == FLOAT64
+        or (target == TIMESTAMP and expression.type == DATE)
+        or (expression.type.is_exact and _holds(target, as_decimal(expression.type)))
+    )
     return Apply(f"CAST({{0}} AS {target.sql()})", (expression,), target, fallible=not widening)
 
 
@@ -68,6 +76,20 @@ def unify(reader: Reader, node: exp.Expr, values: list[Expression]) -> list[Expr
         if wider is None:
             raise reader.mismatch(node, f"{kind} and {value.type} cannot stand for the same value")
         kind = wider
+    return [cast(value, kind) for value in values]
+
+
+def beside_each_other(values: list[Expression]) -> list[Expression]:
+    """`values`, which are comparable, as they are compared: in one type, constants no wider than written.
+
+    Said here and not left to the engine, whose own conversions may fail, or be optimised into other answers.
+    """
+    kinds = {value.type for value in values}
+    if len(kinds) == 1:
+        return values
+    if all(kind.is_exact for kind in kinds):
+        kinds = {_digits(value) for value in values}
+    kind = reduce(_wider, sorted(kinds, key=str))
     return [cast(value, kind) for value in values]
 
 
@@ -86,6 +108,11 @@ def _numbers(reader: Reader, node: exp.Binary) -> tuple[Expression, Expression]:
     if not (first.type.is_numeric and second.type.is_numeric):
         raise reader.mismatch(node, f"arithmetic needs numbers, got {first.type} and {second.type}")
     return first, second
+
+
+def _wider(first: ValueType, second: ValueType) -> ValueType:
+    """The type in which values of two comparable types are compared."""
+    return common_type(first, second) or first
 
 
 def _digits(number: Expression) -> ValueType:
@@ -110,7 +137,7 @@ def _arithmetic(operator: str) -> Read:
         kinds = {first.type.kind, second.type.kind}
         if "float64" in kinds:
             parts = (cast(first, FLOAT64), cast(second, FLOAT64))
-            return Apply(f"({{0}} {operator} {{1}})", parts, FLOAT64)
+            return Apply(f"({{0}} {operator} {{1}})", parts, FLOAT64, fallible=True)
         if kinds == {"int64"}:
             return Apply(f"({{0}} {operator} {{1}})", (first, second), INT64, fallible=True)
         one, other = _digits(first), _digits(second)
@@ -126,6 +153,9 @@ def _arithmetic(operator: str) -> Read:
                 f"at most {DECIMAL_MAX_DIGITS} are exact",
                 hint="CAST one of them to a decimal with fewer digits",
             )
+        if max(one.digits, other.digits) <= _NARROW_DIGITS < kind.digits:
+            # The engine computes with as many digits as the wider of the two has room for, not the result.
+            one = decimal(_NARROW_DIGITS + 1, one.scale)
         parts = (cast(first, one), cast(second, other))
         return Apply(f"CAST({{0}} {operator} {{1}} AS {kind.sql()})", parts, kind, fallible=True)
 
@@ -134,7 +164,8 @@ def _arithmetic(operator: str) -> Read:
 
 def _divide(reader: Reader, node: exp.Div) -> Expression:
     first, second = _numbers(reader, node)
-    return Apply("({0} / NULLIF({1}, 0))", (cast(first, FLOAT64), cast(second, FLOAT64)), FLOAT64, True)
+    parts = (cast(first, FLOAT64), _not_zero(cast(second, FLOAT64)))
+    return Apply("({0} / {1})", parts, FLOAT64, fallible=True)
 
 
 def _whole_divide(operator: str) -> Read:
@@ -144,9 +175,29 @@ def _whole_divide(operator: str) -> Read:
             raise reader.mismatch(
                 node, f"{operator} is for int64, got {first.type} and {second.type}", hint="use floor(x / y)"
             )
-        return Apply(f"({{0}} {operator} NULLIF({{1}}, 0))", (first, second), INT64, fallible=True)
+        return Apply(f"({{0}} {operator} {{1}})", (first, _not_zero(second)), INT64, fallible=True)
 
     return read
+
+
+def _not_zero(divisor: Expression) -> Expression:
+    """NULL for zero: an error would be caught as well, but at a thousand times the time of a division."""
+    if isinstance(divisor, Constant) and divisor.value:
+        return divisor
+    return unless_equal(divisor, Constant(0, divisor.type))
+
+
+def unless_equal(value: Expression, other: Expression) -> Expression:
+    """`value`, or NULL where it equals `other`, which is of the same type.
+
+    Each stands once in the engine's SQL, where NULLIF would write `value` twice: one in another, and a short
+    text is a statement without end.
+    """
+    template = (
+        "list_transform([struct_pack(a := {0}, b := {1})], "
+        "lambda _pair: CASE WHEN _pair.a = _pair.b THEN NULL ELSE _pair.a END)[1]"
+    )
+    return Apply(template, (value, other), value.type, fallible=True)
 
 
 def _negate(reader: Reader, node: exp.Neg) -> Expression:

@@ -101,7 +101,8 @@ class Apply:
     arguments: tuple[Expression, ...]
     type: ValueType
     fallible: bool = False
-    """Whether some values make the engine raise an error; such an expression is NULL for those values."""
+    """Whether some values have no result: the engine would raise an error, or the float would not be finite.
+    The expression is NULL for those values."""
     place: Place | None = field(default=None, compare=False)
 
 
@@ -190,7 +191,7 @@ def merged(first: Provenance, second: Provenance) -> Provenance:
 
 
 def is_fallible(expression: Expression) -> bool:
-    """Whether evaluating it can raise an error for some values."""
+    """Whether it can be NULL although nothing in it is."""
     return any(isinstance(part, Apply) and part.fallible for part in walk(expression))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from protos.plan.arithmetic import Read, Reader, cast, constant_int, unify
+from protos.plan.arithmetic import Read, Reader, cast, constant_int, unify, unless_equal
 from protos.plan.constants import temporal_constant
 from protos.plan.expressions import Apply, Constant, Expression
 from protos.plan.syntax import require_only
@@ -121,7 +121,7 @@ def _choice(function: str) -> Read:
 def _nullif(reader: Reader, node: exp.Nullif) -> Expression:
     require_only(node, "this", "expression", sql=reader.sql)
     values = unify(reader, node, [reader.read(node.this), reader.read(node.expression)])
-    return Apply("NULLIF({0}, {1})", tuple(values), values[0].type, fallible=True)
+    return unless_equal(*values)
 
 
 def _cast(reader: Reader, node: exp.Cast) -> Expression:

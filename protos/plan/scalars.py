@@ -33,6 +33,7 @@ class ScalarReader:
 
     def read(self, node: exp.Expr) -> Expression:
         """The typed expression that `node` is. Raises `QueryRefusedError`."""
+        self._statement.count_expression(place_of(node, self.sql))
         reader = READERS.get(type(node))
         if reader is None:
             raise refuse(node, self.sql)
@@ -142,14 +143,11 @@ def _comparable(reader: ScalarReader, node: exp.Expr, parts: list[Expression]) -
     for part in parts:
         if not are_comparable(subject.type, part.type):
             raise reader.mismatch(node, f"{subject.type} and {part.type} cannot be compared")
-    return parts
+    return arithmetic.beside_each_other(parts)
 
 
 def _compared(template: str, *parts: Expression) -> Expression:
-    kinds = {part.type for part in parts}
-    # Different exact types meet in a wider decimal, and a value may be too large for it.
-    fallible = len(kinds) > 1 and any(kind.kind == "decimal" for kind in kinds)
-    return Apply(template, parts, BOOL, fallible)
+    return Apply(template, parts, BOOL)
 
 
 def _case(reader: ScalarReader, node: exp.Case) -> Expression:

@@ -3,7 +3,7 @@
 The statement computes the outputs and, beside them, hidden columns that no query can name (a name in a query
 begins with a letter, these with an underscore): the number of distinct privacy units of every dataset behind
 the row, and behind every aggregate that skips rows. What may leave is decided on them, in the enclave's
-disclosure module. Every expression is total: what would be an error is NULL.
+disclosure module. Every expression is total: what would be an error, or a float that is not finite, is NULL.
 """
 
 from __future__ import annotations
@@ -139,11 +139,11 @@ def print_sql(unit: str) -> str:
 
 
 def total_sql(expression: Expression) -> str:
-    """An expression as it stands on its own in the statement: NULL where it has no finite value."""
+    """An expression as it stands on its own in the statement."""
     text = expression_sql(expression)
     if expression.type == FLOAT64 and not isinstance(expression, ColumnRef):
         # Adding zero turns -0.0 into 0.0, which compares equal and would be written with other bytes.
-        text = f"CASE WHEN isfinite({text}) THEN {text} + 0.0::DOUBLE END"
+        text = f"({text} + 0.0::DOUBLE)"
     return text
 
 
@@ -166,10 +166,19 @@ def expression_sql(expression: Expression) -> str:
             rest = "" if expression.otherwise is None else f" ELSE {expression_sql(expression.otherwise)}"
             return f"CASE {branches}{rest} END"
         case Apply():
-            text = expression.template.format(*map(expression_sql, expression.arguments))
-            # Around the operation itself and not around the whole: inside a TRY the optimizer may take for
-            # granted that nothing fails, and turn `x + 1 IS NOT NULL` into `x IS NOT NULL`.
-            return f"TRY({text})" if expression.fallible else text
+            return _applied(expression)
+
+
+def _applied(apply: Apply) -> str:
+    text = apply.template.format(*map(expression_sql, apply.arguments))
+    if not apply.fallible:
+        return text
+    if apply.type == FLOAT64:
+        # Written so that `text` stands there once: operations are nested.
+        return f"list_transform([{text}], lambda _x: CASE WHEN isfinite(_x) THEN _x END)[1]"
+    # Around the operation itself and not around the whole: inside a TRY the optimizer may take for
+    # granted that nothing fails, and turn `x + 1 IS NOT NULL` into `x IS NOT NULL`.
+    return f"TRY({text})"
 
 
 def _constant(constant: Constant) -> str:

@@ -21,6 +21,8 @@ from protos.plan.syntax import place_of
 SOURCES_MAX: Final = 16
 """Mentions of datasets in one query, those in derived tables included, each time that they are used."""
 DERIVED_MAX_DEPTH: Final = 8
+EXPRESSIONS_MAX: Final = 20_000
+"""Parts of expressions that are read, each time: `CASE x WHEN … WHEN …` reads x once for each WHEN."""
 
 
 class Statement:
@@ -48,6 +50,7 @@ class Statement:
         self._visible = len(named)
         self._depth = 0
         self._sources = 0
+        self._expressions = 0
         for name in named:
             if name in datasets:
                 raise QueryRefusedError(
@@ -79,6 +82,16 @@ class Statement:
         self._sources += 1
         if self._sources > SOURCES_MAX:
             raise QueryRefusedError(f"more than {SOURCES_MAX} datasets in one query", place=place)
+
+    def count_expression(self, place: Place | None) -> None:
+        """One more part of an expression is read. Raises `QueryRefusedError` when they are too many."""
+        self._expressions += 1
+        if self._expressions > EXPRESSIONS_MAX:
+            raise QueryRefusedError(
+                f"more than {EXPRESSIONS_MAX} parts of expressions",
+                place=place,
+                hint="name what is repeated in a SELECT inside; CASE x WHEN … reads x for each WHEN",
+            )
 
     def require_all_used(self) -> None:
         """Nothing was agreed on that does nothing."""

@@ -42,6 +42,11 @@ class ValueType:
         return self.kind in ("decimal", "float64", "int64")
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it is a number of which every digit counts."""
+        return self.kind in ("decimal", "int64")
+
+    @property
     def is_temporal(self) -> bool:
         """Whether calendar functions apply."""
         return self.kind in ("date", "timestamp")
