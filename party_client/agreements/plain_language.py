@@ -22,6 +22,7 @@ from protos.plan.expressions import (
 
 DOINGS: Final = {
     "avg": "averaged",
+    "combine": "computed with values of another owner, before it is added up",
     "count": "counted where it has a value",
     "count_distinct": "counted by distinct values",
     "filter": "compared, to choose which rows count",

@@ -159,14 +159,14 @@ _KINDS = {"filter": "filter", "group": "group", "join": "join", "output": "liste
 
 
 def _others(plan: Plan, steps: list[FlowStep]) -> Iterator[FlowStep]:
-    """Uses that no step shows yet, such as conditions inside an aggregate."""
+    """Uses that no step shows yet; what stands inside an aggregate is shown with it."""
     shown = {(column, step.kind) for step in steps for column in step.columns}
     found: dict[str, dict[FlowColumn, None]] = {}
     for usage in plan.usages:
         column = FlowColumn(usage.dataset, usage.column)
         kind = "aggregate" if usage.use in AGGREGATE_USES else _KINDS.get(usage.use, usage.use)
-        in_case = usage.use == "filter" and (column, "aggregate") in shown
-        if (column, kind) not in shown and not in_case:
+        is_inside = usage.use in ("combine", "filter") and (column, "aggregate") in shown
+        if (column, kind) not in shown and not is_inside:
             found.setdefault(usage.use, {})[column] = None
     for use, columns in found.items():
         names = ", ".join(f"{column.dataset}.{column.column}" for column in columns)

@@ -44,8 +44,9 @@ EXACT_TYPES: Final = frozenset({"int64", "decimal"})
 """Types that SUM and AVG accept: a float sum depends on the order of addition, so it is never released."""
 
 AGGREGATE_USES: Final = frozenset({"avg", "count", "count_distinct", "max", "min", "sum"})
-USES: Final = AGGREGATE_USES | {"filter", "group", "join", "opt_out", "order", "output"}
-"""`output` lets single values leave, in a list query; `opt_out` lets the column stand for an `OptOut`."""
+USES: Final = AGGREGATE_USES | {"combine", "filter", "group", "join", "opt_out", "order", "output"}
+"""`combine` lets values of other owners take part in what is made of a value before it is added up; `output`
+lets single values leave, in a list query; `opt_out` lets the column stand for an `OptOut`."""
 NORMALISERS: Final = frozenset({"none", "email/v1"})
 THRESHOLD_MAX_UNITS: Final = 100_000
 DATASET_MAX_ROWS: Final = 2**40

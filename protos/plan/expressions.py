@@ -6,9 +6,11 @@ Two expressions are equal when they compute the same; where they stand in the te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import reduce
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from protos.formats.rules import Clamp
@@ -40,7 +42,7 @@ Standing: TypeAlias = Literal["freely", "alone", "never"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a value of a derived table is made of, down to the owners' columns."""
+    """What a value is made of, down to the owners' columns."""
 
     values: tuple[ColumnRef, ...] = ()
     """The columns whose values are in it."""
@@ -48,6 +50,8 @@ class Provenance:
     """The columns that decide which value it is."""
     tallies: tuple[ColumnRef, ...] = ()
     """The privacy units whose rows it counts or numbers: one more thing that is known about each of them."""
+    combined: tuple[ColumnRef, ...] = ()
+    """Those of `values` that something was computed with together with values of another owner."""
 
 
 @dataclass(frozen=True)
@@ -165,29 +169,36 @@ def columns_of(expression: Expression) -> list[ColumnRef]:
 
 def provenance_of(expression: Expression) -> Provenance:
     """What the value of `expression` is made of. Columns in the conditions of a CASE only decide on it."""
-    found = Provenance()
     if isinstance(expression, ColumnRef):
         return Provenance(values=(expression,))
     if isinstance(expression, DerivedRef):
         return _placed(expression)
     if isinstance(expression, Case):
-        for condition, value in expression.branches:
-            found = merged(found, provenance_of(value))
-            found = merged(found, Provenance(conditions=tuple(columns_of(condition))))
-        rest = expression.otherwise
-        return found if rest is None else merged(found, provenance_of(rest))
-    for part in children(expression):
-        found = merged(found, provenance_of(part))
-    return found
+        rest = () if expression.otherwise is None else (expression.otherwise,)
+        found = _computed_with([*(value for _, value in expression.branches), *rest])
+        conditions = chain.from_iterable(columns_of(condition) for condition, _ in expression.branches)
+        return merged(found, Provenance(conditions=tuple(conditions)))
+    return _computed_with(children(expression))
 
 
 def merged(first: Provenance, second: Provenance) -> Provenance:
-    """What two values together are made of."""
+    """What values of which each is made like `first` or like `second` are made of."""
     return Provenance(
         tuple(dict.fromkeys(first.values + second.values)),
         tuple(dict.fromkeys(first.conditions + second.conditions)),
         tuple(dict.fromkeys(first.tallies + second.tallies)),
+        tuple(dict.fromkeys(first.combined + second.combined)),
     )
+
+
+def _computed_with(parts: Iterable[Expression]) -> Provenance:
+    """What one value that is computed of all `parts` is made of."""
+    made_of = list(map(provenance_of, parts))
+    together = reduce(merged, made_of, Provenance())
+    meet = sum(bool(part.values) for part in made_of) > 1
+    if meet and len({column.owner for column in together.values}) > 1:
+        return replace(together, combined=together.values)
+    return together
 
 
 def is_fallible(expression: Expression) -> bool:
@@ -197,11 +208,11 @@ def is_fallible(expression: Expression) -> bool:
 
 def _placed(reference: DerivedRef) -> Provenance:
     made_of = reference.made_of
-    values, conditions, tallies = (
+    placed = (
         tuple(replace(column, place=reference.place) for column in columns)
-        for columns in (made_of.values, made_of.conditions, made_of.tallies)
+        for columns in (made_of.values, made_of.conditions, made_of.tallies, made_of.combined)
     )
-    return Provenance(values, conditions, tallies)
+    return Provenance(*placed)
 
 
 def _behind(reference: DerivedRef) -> tuple[ColumnRef, ...]:

@@ -26,6 +26,7 @@ from protos.plan.units import name_of, units_in
 
 _DOINGS = {
     "avg": "averaged",
+    "combine": "computed with a value of another owner",
     "count": "counted",
     "count_distinct": "counted by distinct values",
     "filter": "filtered on",
@@ -161,6 +162,9 @@ def _inside_aggregate(function: str, argument: Expression | None) -> Iterator[Me
     made_of = provenance_of(argument)
     yield from ((column, "filter") for column in made_of.conditions)
     yield from ((column, function) for column in made_of.values)
+    # Who fills the other column can weigh, cap or blank the values of single people with it.
+    if function != "count":
+        yield from ((column, "combine") for column in made_of.combined)
     if function in ("max", "min"):
         yield from ((column, function) for column in made_of.tallies)
 

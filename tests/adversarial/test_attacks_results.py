@@ -27,6 +27,12 @@ from tests.engine_world import plan_of, rows_of, run, with_column, with_threshol
 JOINED = "FROM patients p JOIN claims c ON p.id = c.patient"
 
 
+def combining(dataset: Dataset, name: str) -> Dataset:
+    """`dataset` with the use `combine` of that column."""
+    column = dataset.column(name)
+    return with_column(dataset, replace(column, uses=column.uses | {"combine"}))
+
+
 def towns(*sizes: int) -> pa.Table:
     """So many patients in each town."""
     people = [town for town, size in enumerate(sizes) for _ in range(size)]
@@ -244,11 +250,30 @@ def test_attack_30_arithmetic_picks_only_by_columns_that_may_be_summed() -> None
 
 
 def test_attack_30_weights_of_the_insurers_making_pick_a_patient() -> None:
-    """What does not hold: the insurer fills the column that a patient's value is multiplied with."""
+    """The insurer fills the column that a patient's value is made into another one with. What does not hold:
+    a hospital that grants it has granted this."""
     weights = claims([(n, 1_000_000 if n == VICTIM else 1) for n in range(30)])
     sql = f"SELECT SUM(p.score * c.amount) AS s {JOINED}"
-    ((total,),) = rows_of(run(sql, {PATIENTS: patients(), CLAIMS: weights}))
+    with pytest.raises(QueryRefusedError, match="not computed with a value of another owner"):
+        plan_of(sql, datasets=(PATIENTS, CLAIMS))
+    tables = {combining(PATIENTS, "score"): patients(), combining(CLAIMS, "amount"): weights}
+    ((total,),) = rows_of(run(sql, tables))
     assert total // 1_000_000 == SECRET
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "least(p.score, c.amount)",
+        "p.score + c.amount",
+        "COALESCE(p.score, c.amount)",
+        "CASE WHEN c.amount > 3 THEN p.score ELSE c.amount END",
+    ],
+)
+@pytest.mark.parametrize("function", ["SUM", "AVG"])
+def test_attack_30_values_of_the_insurers_making_cap_or_fill_in_a_patients(function: str, value: str) -> None:
+    with pytest.raises(QueryRefusedError, match="not computed with a value of another owner"):
+        plan_of(f"SELECT {function}({value}) AS s {JOINED}", datasets=(PATIENTS, CLAIMS))
 
 
 # --- 31 -----------------------------------------------------------------------------------------------------

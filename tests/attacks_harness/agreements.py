@@ -29,7 +29,7 @@ RUNS: Final = 10
 
 JOINED: Final = "FROM patients AS p JOIN customers AS c ON p.person = c.person"
 _KEY: Final = frozenset({"count_distinct", "join"})
-_ANY: Final = AGGREGATE_USES | {"filter", "group", "order"}
+_ANY: Final = AGGREGATE_USES | {"combine", "filter", "group", "order"}
 _ORDINARY_USES: Final = {
     "person": _KEY,
     "town": frozenset({"filter", "group"}),

@@ -23,4 +23,4 @@ def guess(system: System, known: Knowledge) -> Belief:
     return NOTHING if row is None or row["s"] is None else float(row["s"] >= heavy)
 
 
-OWN_WEIGHTS: Final = Attack("weights of one's own", (20, 30), (_QUERY,), guess, is_stopped=False)
+OWN_WEIGHTS: Final = Attack("weights of one's own", (20, 30), (_QUERY,), guess, is_stopped=True)
