@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from party_client.agreements import compile as compiling
 from protos.formats.agreement import Agreement
+from protos.formats.privacy import PrivacyEntry
 from protos.formats.query import Query
 from protos.formats.schema import Dataset
 from tests.engine_world import agreement
@@ -39,15 +40,20 @@ class Case:
     parameters: list[dict[str, Any]] = field(default_factory=list)
     many_to_many: bool = False
     receivers: list[str] = field(default_factory=lambda: ["analyst"])
+    noise: dict[str, Any] | None = None
+    privacy: list[list[Any]] = field(default_factory=list)
+    """Owner, epsilon, delta and kind of noise of each privacy budget in the agreement."""
     change: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Dataset to what is different in it; a dataset that is not there is added."""
 
     @property
     def query(self) -> Query:
         """The query as it stands in the agreement."""
+        noise = {} if self.noise is None else {"noise": self.noise}
         return compiling._query(
             self.name,
             {
+                **noise,
                 "id": self.id,
                 "sql": _REPEATED.sub(lambda found: int(found[1]) * found[2], self.sql),
                 "parameters": self.parameters,
@@ -61,7 +67,12 @@ class Case:
     @property
     def agreement(self) -> Agreement:
         """The agreement that the query stands in."""
-        return agreement(*_datasets(self.change))
+        agreed = agreement(*_datasets(self.change))
+        if not self.privacy:
+            return agreed
+        # A budget is divided among the runs of the agreement's queries.
+        budgets = tuple(PrivacyEntry(*entry) for entry in self.privacy)
+        return replace(agreed, queries=(self.query,), privacy=budgets)
 
 
 @cache

@@ -33,6 +33,7 @@ def shown(plan: Plan) -> str:
     lines += _group_by(plan.groups)
     lines += map(_output, plan.outputs)
     lines += _behind(plan)
+    lines += _noise(plan)
     lines += _grants(plan)
     return "".join(f"{line}\n" for line in lines)
 
@@ -119,6 +120,12 @@ def _behind(plan: Plan) -> Iterator[str]:
         unit = f"{threshold.dataset}.{threshold.unit.column}"
         counted = _text(threshold.counted)
         yield f"behind {what}: {threshold.required_units} {unit}, counted as {counted}"
+
+
+def _noise(plan: Plan) -> Iterator[str]:
+    if plan.noise is not None:
+        keys = "selected" if plan.noise.domains is None else "declared"
+        yield f"noise on {', '.join(plan.noise.visible)}, keys {keys}"
 
 
 def _grants(plan: Plan) -> Iterator[str]:
