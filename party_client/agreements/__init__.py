@@ -2,9 +2,18 @@
 
 General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `table` for its mistakes);
 `checking` works out what it would let happen (with `inference` for what could still be concluded), and
-`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` say what noise
-does; `describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
-`signing` signs it and says who else has; `agreement_file` reads what others wrote. As people write it:
+`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` explain noise;
+`describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
+`signing` signs it and says who else has; `agreement_file` reads what others wrote.
+
+With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
+the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
+no others. With `keys = "selected"` groups are shown whose noisy number of units is large enough; that needs
+a delta above "0". `weights` (1 where none is given) divide a run's share among its figures: more weight,
+less noise. Such a query needs `max_rows_per_unit`, and a `clamp` on what it adds up. `concordat agreement
+preview` says how far off it will be.
+
+As people write it:
 
     id = "flight_delays"                        # lower-case letters, digits, underscores; so are all ids
     title = "Delays by wind"
@@ -61,20 +70,13 @@ does; `describe` and `comparing` show it whole and beside another one; `validity
     name = "min_year"
     low = 1950                                  # or a date: 2026-01-31, or a decimal in quotes: "0.05"
     high = 2013
-    [[privacy]]                                 # optional; owners whose data leaves with noise only
-    owner = "airline"
-    epsilon = "2"                               # over all runs of one enclave; text, smaller is stricter
-    delta = "0.000001"                          # far below 1 / number of units; "0" only with laplace noise
-    noise = "gaussian"                          # or "laplace"; the same for all owners of a query
+    # [[privacy]]                               # optional; owners whose data leaves with noise only
+    # owner = "airline"
+    # epsilon = "2"                             # over all runs of one enclave; text, smaller is stricter
+    # delta = "0.000001"                        # far below 1 / number of units; "0" only with laplace noise
+    # noise = "gaussian"                        # or "laplace"; the same for all owners of a query
     [[releases]]
     file = "release.toml"                       # or name, pcr0, pcr1, pcr2, root_sha256 (hexadecimal)
-
-With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
-the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
-no others. With `keys = "selected"` groups are shown whose noisy number of units is large enough; that needs
-a delta above "0". `weights` (1 where none is given) divide a run's share among its figures: more weight,
-less noise. Such a query needs `max_rows_per_unit`, and a `clamp` on what it adds up. `concordat agreement
-preview` says how far off it will be.
 """
 
 from party_client.agreements.agreement_file import load_agreement, load_approval, require_digest_untrusted
