@@ -169,16 +169,16 @@ def _text(expression: Expression) -> str:
     match expression:
         case ColumnRef() | DerivedRef():
             return _column(expression)
-        case ParameterRef():
-            return f"${expression.name}"
-        case Constant():
-            return _constant(expression)
+        case ParameterRef() | Constant():
+            return _given(expression)
         case Case():
             branches = (f"when {_text(when)} then {_text(then)}" for when, then in expression.branches)
             rest = "" if expression.otherwise is None else f" else {_text(expression.otherwise)}"
             return f"case {' '.join(branches)}{rest} end"
         case Apply() if is_clamped(expression):
             return f"clamped({_text(expression.arguments[0])})"
+        case Apply() if "_pair.a = _pair.b" in expression.template:
+            return f"nullif({', '.join(map(_text, expression.arguments))})"
         case Apply():
             text = expression.template.format(*map(_text, expression.arguments))
             return (
@@ -193,7 +193,9 @@ def _column(column: Reference) -> str:
     return f"{column.source}.{column.column}{' clamped inside' if is_clamped_inside else ''}"
 
 
-def _constant(constant: Constant) -> str:
+def _given(constant: Constant | ParameterRef) -> str:
+    if isinstance(constant, ParameterRef):
+        return f"${constant.name}"
     if constant.value is None:
         return "null"
     text = str(constant.value)
