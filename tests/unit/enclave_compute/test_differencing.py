@@ -170,19 +170,16 @@ def test_all_rows_together_where_every_unit_is_in_one_row() -> None:
 
 
 def test_all_rows_together_where_a_unit_is_in_several_rows() -> None:
-    """Everybody was in x and in y, one in z: the person is a key of members, the place is of visits."""
-    members = engine_with([(n, None, 20) for n in range(11)], MEMBERS)
-    visits = [(n, place, 20) for n in range(10) for place in ("x", "y")] + [(10, "z", 20)]
-    load(members, VISITS, table(VISITS, visits))
-    parts, total = (
-        Asked(
-            plan(f"SELECT COUNT(*) AS n FROM members m JOIN visits v ON m.person = v.person {rest}", *BOTH),
-            {},
-        )
-        for rest in ("GROUP BY v.place", "")
-    )
-    assert rows_of(released(members, parts)) == [(10,), (10,)]
-    assert rows_of(released(members, total, parts)) == []
+    """Five people are in x and in y, one in z: the person is a key of members, the place is of visits."""
+    engine = engine_with([(n, None, 20) for n in range(16)], MEMBERS)
+    visits = [*((n, "x", 20) for n in range(10)), *((n, "y", 20) for n in range(5, 15)), (15, "z", 20)]
+    load(engine, VISITS, table(VISITS, visits))
+    joined = "SELECT COUNT(*) AS n FROM members m JOIN visits v ON m.person = v.person"
+    parts = Asked(plan(f"{joined} GROUP BY v.place", *BOTH), {})
+    total = Asked(plan(joined, *BOTH), {})
+    assert rows_of(released(engine, parts)) == [(10,), (10,)]
+    assert rows_of(released(engine, total)) == [(21,)]
+    assert rows_of(released(engine, total, parts)) == [], "fifteen people in all rows together, then sixteen"
 
 
 def test_a_list_is_one_set() -> None:
