@@ -12,7 +12,7 @@ from enclave_compute.engine import Engine
 from protos.formats.agreement import Agreement
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.query import Parameter, Query
-from protos.formats.rules import Clamp, Rules
+from protos.formats.rules import Clamp, OptOut, Rules
 from protos.formats.schema import Column, Dataset
 from protos.plan import Plan, compile_query
 from tests.engine_world import MEMORY_MIB, column, load, table
@@ -58,6 +58,18 @@ PAYMENTS = Dataset(
     max_bytes=100_000_000,
     rules=MEANT,
 )
+OPT_OUTS = Dataset(
+    id="optouts",
+    owner="bank",
+    columns=(column("email", "text", "opt_out"),),
+    privacy_unit="email",
+    threshold=1,
+    unique=(),
+    max_rows=1000,
+    max_bytes=1_000_000,
+    rules=Rules(analyses=(), single_units=True),
+)
+OPTED = replace(PAYMENTS, rules=replace(MEANT, opt_out=OptOut("optouts", "email")))
 BRANCHES = Dataset(
     id="branches",
     owner="registry",

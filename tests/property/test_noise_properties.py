@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from enclave_compute.engine import Engine
 from protos.formats.privacy import PrivacyEntry, QueryNoise
-from protos.formats.rules import OptOut, Rules
 from protos.formats.schema import Dataset
 from protos.plan import Plan
 from protos.plan.noise_sql import numbers_select
 from protos.plan.stakes import runs_with_noise
 from protos.privacy import Contribution, mean_sum_column, sensitivity
-from tests.engine_world import MEMORY_MIB, column, load, table
+from tests.engine_world import MEMORY_MIB, load, table
 from tests.privacy_world import (
     BANK,
     BRANCHES,
@@ -28,6 +27,8 @@ from tests.privacy_world import (
     DECLARED,
     JOINED,
     ONE_CELL,
+    OPT_OUTS,
+    OPTED,
     PAYMENTS,
     REGIONS,
     SHOP,
@@ -40,18 +41,6 @@ from tests.privacy_world import (
 
 BOUND = 2
 PEOPLE = range(6)
-LIST = Dataset(
-    id="optouts",
-    owner="bank",
-    columns=(column("email", "text", "opt_out"),),
-    privacy_unit="email",
-    threshold=1,
-    unique=(),
-    max_rows=1000,
-    max_bytes=1_000_000,
-    rules=Rules(analyses=(), single_units=True),
-)
-OPTED = with_rules(PAYMENTS, opt_out=OptOut("optouts", "email"))
 ALL = "COUNT(*) AS n, COUNT(p.points) AS k, SUM(p.amount) AS total, AVG(p.points) AS mean"
 CASES: dict[str, dict[str, Any]] = {
     "one owner's rows joined with the other's": {
@@ -87,7 +76,7 @@ CASES: dict[str, dict[str, Any]] = {
         "sql": f"SELECT {ALL} FROM payments AS p",
         "noise": ONE_CELL,
         "privacy": (BANK,),
-        "datasets": (CUSTOMERS, OPTED, BRANCHES, LIST),
+        "datasets": (CUSTOMERS, OPTED, BRANCHES, OPT_OUTS),
     },
     "with floors": {
         "sql": f"SELECT c.region AS region, {ALL} {JOINED} GROUP BY c.region",
@@ -112,7 +101,7 @@ PAYMENT_ROWS = st.lists(
     ),
     max_size=14,
 )
-OPT_OUTS = st.sets(st.sampled_from(PEOPLE))
+OPTING_OUT = st.sets(st.sampled_from(PEOPLE))
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -141,7 +130,7 @@ def centred(plan: Plan, found: list[dict[str, int]], name: str) -> list[int]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 @settings(max_examples=25, deadline=None)
-@given(customers=CUSTOMER_ROWS, payments=PAYMENT_ROWS, opted_out=OPT_OUTS, person=st.sampled_from(PEOPLE))
+@given(customers=CUSTOMER_ROWS, payments=PAYMENT_ROWS, opted_out=OPTING_OUT, person=st.sampled_from(PEOPLE))
 def test_one_unit_changes_no_more_than_its_owner_was_told(
     case: dict[str, Any],
     customers: list[tuple[Any, ...]],

@@ -7,21 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from party_client.agreements import sign
-from party_client.cli.main import main
-from party_client.client import Client, utc_now
 from protos.formats.limits import AEAD_TAG_BYTES
-from tests.unit.party_client.whole_stack import Stack, environment, whole_stack
-from tests.world import ADVERTISER, PUBLISHER
+from tests.unit.party_client.whole_stack import Command, Stack, environment, whole_stack
 
-Command = Callable[..., tuple[int, str, str]]
 VISITS = "email,segment\nann@x.org,sport\nbob@x.org,sport\ncem@x.org,sport\ndee@x.org,news\neve@x.org,news\n"
 PURCHASES = "email,amount\n Ann@X.org,10\nbob@x.org,20\nbob@x.org,30\ndee@x.org,40\nzoe@x.org,50\n"
 
@@ -31,26 +26,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with whole_stack(tmp_path_factory.mktemp("stack")) as started:
         (started.folder / "visits.csv").write_text(VISITS)
         (started.folder / "purchases.csv").write_text(PURCHASES)
-        with Client.connect(started.address, identity=PUBLISHER) as client:
-            client.put_agreement(started.agreement)
-            for party in (PUBLISHER, ADVERTISER):
-                approval = sign(started.agreement, party, now=utc_now())
-                client.coordinator.put_approval(started.agreement.digest(), approval)
+        started.agree()
         yield started
-
-
-@pytest.fixture
-def concordat(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in the folder with all the files: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(stack.folder)
-    monkeypatch.setenv("CONCORDAT_HOME", str(stack.folder / "home"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from party_client.agreements import sign
-from party_client.cli.main import main
-from party_client.client import Client, utc_now
+from party_client.client import Client
 from party_client.files import FileExistsAlreadyError
 from party_client.noisy_columns import noisy_columns
 from party_client.results import NOISE_METADATA, Result
@@ -25,10 +23,9 @@ from tests.privacy_world import agreement as small_agreement
 from tests.privacy_world import asking
 from tests.unit.party_client.direct_coordinator import JOB, DirectCoordinator
 from tests.unit.party_client.noisy_agreement import noisy
-from tests.unit.party_client.whole_stack import Stack, whole_stack
-from tests.world import ADVERTISER, ANALYST, PUBLISHER, PURCHASES, VISITS, agreement, seal, simulated_enclave
+from tests.unit.party_client.whole_stack import Command, Stack, whole_stack
+from tests.world import ANALYST, PURCHASES, VISITS, agreement, seal, simulated_enclave
 
-Command = Callable[..., tuple[int, str, str]]
 AMOUNTS = PURCHASES.cast(
     pa.schema([PURCHASES.schema.field("email"), pa.field("amount", pa.int64(), nullable=False)])
 )
@@ -114,26 +111,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with whole_stack(tmp_path_factory.mktemp("stack"), change=noisy) as started:
         VISITS.to_pandas().to_csv(started.folder / "visits.csv", index=False)
         AMOUNTS.to_pandas().to_csv(started.folder / "purchases.csv", index=False)
-        with Client.connect(started.address, identity=PUBLISHER) as client:
-            client.put_agreement(started.agreement)
-            for party in (PUBLISHER, ADVERTISER):
-                approval = sign(started.agreement, party, now=utc_now())
-                client.coordinator.put_approval(started.agreement.digest(), approval)
+        started.agree()
         yield started
-
-
-@pytest.fixture
-def concordat(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in the folder with all the files: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(stack.folder)
-    monkeypatch.setenv("CONCORDAT_HOME", str(stack.folder / "home"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 def test_commands_say_what_is_noisy_what_it_cost_and_what_is_left(stack: Stack, concordat: Command) -> None:

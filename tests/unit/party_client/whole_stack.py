@@ -18,7 +18,9 @@ from pathlib import Path
 from coordinator.daemon import Daemon, DaemonOptions
 from coordinator.server import Transport
 from enclave_compute.server import Server
+from party_client.agreements import sign
 from party_client.agreements.agreement_file import save_agreement
+from party_client.client import Client, utc_now
 from protos.formats.agreement import Agreement
 from scenarios.machine.pki import fingerprint, load_or_create_root
 from tests.world import ADVERTISER, ANALYST, PUBLISHER, agreement, purchases, simulated_enclave, visits
@@ -65,6 +67,10 @@ class ThreadMachines:
         self._ends[address].set()
 
 
+Command = Callable[..., tuple[int, str, str]]
+"""A typed command: (exit status, standard output, standard error)."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """A served coordinator and the files that its users have."""
@@ -82,6 +88,14 @@ class Stack:
     def root_file(self) -> Path:
         """The simulator's root, PEM."""
         return self.folder / "machine" / "root.pem"
+
+    def agree(self) -> None:
+        """The agreement is handed in, and both parties sign it."""
+        with Client.connect(self.address, identity=PUBLISHER) as client:
+            client.put_agreement(self.agreement)
+            for party in (PUBLISHER, ADVERTISER):
+                approval = sign(self.agreement, party, now=utc_now())
+                client.coordinator.put_approval(self.agreement.digest(), approval)
 
     def key(self, who: str) -> Path:
         """The private identity of somebody."""

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from protos.formats.privacy import PrivacyEntry, QueryNoise
-from protos.formats.rules import OptOut, Rules
-from protos.formats.schema import Dataset
 from protos.plan import Plan, QueryRefusedError, compile_query
 from protos.plan.plan import Noise
 from protos.plan.stakes import runs_with_noise
@@ -22,6 +20,8 @@ from tests.privacy_world import (
     CUSTOMERS,
     JOINED,
     ONE_CELL,
+    OPT_OUTS,
+    OPTED,
     PAYMENTS,
     SELECTED,
     SHOP,
@@ -34,18 +34,6 @@ from tests.privacy_world import (
 
 ALONE = "SELECT SUM(p.amount) AS total, COUNT(*) AS n FROM payments AS p"
 PURE = PrivacyEntry("shop", "2", "0", "laplace")
-LISTED = Dataset(
-    id="optouts",
-    owner="bank",
-    columns=(column("email", "text", "opt_out"),),
-    privacy_unit="email",
-    threshold=1,
-    unique=(),
-    max_rows=1000,
-    max_bytes=1_000_000,
-    rules=Rules(analyses=(), single_units=True),
-)
-OPTED = with_rules(PAYMENTS, opt_out=OptOut("optouts", "email"))
 
 
 def noise_of(plan: Plan) -> Noise:
@@ -187,7 +175,7 @@ def test_a_distinct_count_that_is_output_selects_keys_as_well() -> None:
 
 
 def test_an_own_list_of_opt_outs_moves_rows_of_the_same_unit_only() -> None:
-    assert plan_of(ALONE, ONE_CELL, privacy=(BANK,), datasets=(CUSTOMERS, OPTED, LISTED)).noise
+    assert plan_of(ALONE, ONE_CELL, privacy=(BANK,), datasets=(CUSTOMERS, OPTED, OPT_OUTS)).noise
 
 
 LEFT = "SELECT COUNT(*) AS n FROM payments AS p LEFT JOIN customers AS c ON p.email = c.email"
@@ -201,8 +189,8 @@ LISTABLE = tuple(
     for dataset in (replace(CUSTOMERS, columns=(column("email", "text", "join", "output"),)), PAYMENTS)
 )
 UNBOUNDED = (CUSTOMERS, with_rules(PAYMENTS, max_rows_per_unit=None), BRANCHES)
-FOREIGN_LIST = replace(LISTED, owner="shop")
-OTHER_COLUMN = replace(LISTED, columns=(*LISTED.columns, column("device", "text")), privacy_unit="device")
+FOREIGN_LIST = replace(OPT_OUTS, owner="shop")
+OTHER_COLUMN = replace(OPT_OUTS, columns=(*OPT_OUTS.columns, column("device", "text")), privacy_unit="device")
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an exact result": ({"noise": None}, "shop has a privacy budget in this agreement: no exact result"),
     "noise nobody asked for": ({"privacy": ()}, "`noise` is for queries over data of an owner"),
