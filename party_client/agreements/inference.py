@@ -19,7 +19,15 @@ from party_client.agreements.releases import SIMULATED, UNKNOWN
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
-from protos.plan.expressions import Aggregate, ColumnRef, Expression, columns_of, references_of
+from protos.plan.expressions import (
+    Aggregate,
+    Case,
+    ColumnRef,
+    DerivedRef,
+    Expression,
+    children,
+    columns_of,
+)
 from protos.plan.relations import sources_in
 
 LOW_THRESHOLD_UNITS: Final = 5
@@ -189,10 +197,19 @@ def _from_aggregates(plan: Plan) -> Iterator[str]:
             )
 
 
-def _is_bounded(argument: Expression) -> bool:
-    """Whether one value in it is within its owner's range. A sum in a derived table is of many of them."""
-    is_clamped = all(isinstance(part, ColumnRef) or part.is_clamped for part in references_of(argument))
-    return is_clamped and all(column.clamp for column in columns_of(argument))
+def _is_bounded(value: Expression) -> bool:
+    """Whether one value is within what owners agreed. A sum in a derived table is of many of them."""
+    match value:
+        case ColumnRef():
+            return value.clamp is not None
+        case DerivedRef():
+            return value.is_clamped and all(column.clamp for column in columns_of(value))
+        case Case():
+            # Conditions choose a value and add nothing to it.
+            values = [chosen for _, chosen in value.branches]
+            return all(map(_is_bounded, values if value.otherwise is None else [*values, value.otherwise]))
+        case _:
+            return all(map(_is_bounded, children(value)))
 
 
 def _from_joins(query: Query, plan: Plan) -> Iterator[str]:

@@ -165,6 +165,20 @@ def test_check_says_every_rule(tmp_path: Path) -> None:
     assert found.datasets[2].unused == (), "the opt-out list is used"
 
 
+@pytest.mark.parametrize(
+    ("clamp", "words"), [(", clamp = { low = 0, high = 9 }", "within its range"), ("", "not bounded")]
+)
+def test_a_case_around_clamped_values_is_bounded(tmp_path: Path, clamp: str, words: str) -> None:
+    """What is compared in its condition is not added up, and needs no clamp."""
+    changes = {
+        OF_DELAY: f'uses = ["avg"]{clamp} }}',
+        "AVG(f.delay)": "AVG(CASE WHEN f.year > 1990 THEN f.delay END)",
+    }
+    (query,) = checked(tmp_path, changes).queries
+    (said,) = [sentence for sentence in query.inferences if "all other" in sentence]
+    assert words in said
+
+
 LIST = {
     "SELECT w.wind AS wind, COUNT(*) AS flights, AVG(f.delay) AS mean_delay\n": "SELECT DISTINCT f.crew\n",
     "GROUP BY w.wind\n": "",
