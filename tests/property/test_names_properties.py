@@ -98,7 +98,9 @@ def agreed(rules: Mapping[str, Any], new: Renaming) -> Agreement:
         ruled["joined_with"] = (new["members"],)
     if ruled.get("forbidden"):
         ruled["forbidden"] = (new["spent"],)
-    all_uses = frozenset({"avg", "count", "count_distinct", "filter", "group", "max", "order", "sum"})
+    all_uses = frozenset(
+        {"avg", "combine", "count", "count_distinct", "filter", "group", "max", "order", "sum"}
+    )
     visits = Dataset(
         new["visits"],
         new["shop"],

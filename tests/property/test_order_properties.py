@@ -15,7 +15,7 @@ from protos.formats.schema import AGGREGATE_USES, Column, Dataset
 from tests import engine_world as world
 from tests.engine_world import SINGLE
 
-USES = AGGREGATE_USES | {"filter", "group", "order"}
+USES = AGGREGATE_USES | {"combine", "filter", "group", "order"}
 NOT_SUMMED = USES - {"avg", "sum"}
 LINES = Dataset(
     "lines",

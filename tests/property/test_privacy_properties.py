@@ -59,7 +59,7 @@ def test_epsilon_is_never_below_the_best_and_never_above_the_simple_bound(
     """rho + 2 sqrt(rho ln(1/delta)) of Bun and Steinke is weaker; the formula's infimum is the floor."""
     r, d = float(rho), float(delta)
     epsilon = float(epsilon_of_rho(rho, delta))
-    alphas = (1 + math.exp(step / 40) for step in range(-200, 900))
+    alphas = (1 + math.exp(step / 400) for step in range(-2000, 9000))
     best = min(a * r + (math.log(1 / d) - a * math.log(a)) / (a - 1) + math.log(a - 1) for a in alphas)
     assert best * 0.9995 - 1e-9 <= epsilon <= r + 2 * math.sqrt(r * math.log(1 / d)) + 1e-9
 
