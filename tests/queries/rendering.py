@@ -1,12 +1,14 @@
 """A plan as text that a person can read and compare: what is read, how rows are chosen, what is behind them.
 
 Nothing of a plan is left out that decides on what leaves: expressions as the engine gets them (`try(…)` is
-NULL where the inside would fail), the units that are counted, what a value needs beside its row, and the
-grants. A derived table is shown inside its FROM, further to the right.
+NULL where the inside would fail), the units that are counted, what a value needs beside its row, what noise
+is added to and which noisy numbers have to reach what, and the grants. A derived table is shown inside its
+FROM, further to the right.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from protos.plan import Output, Plan
@@ -22,7 +24,9 @@ from protos.plan.expressions import (
     ParameterRef,
     Reference,
 )
+from protos.plan.plan import Noise
 from protos.plan.relations import AnySource, Item, Ordering, Pool, Selection, Source, UnitColumn, Window
+from protos.privacy import NoisyColumn, mean_sum_column
 
 _INDENT = "    "
 
@@ -123,9 +127,38 @@ def _behind(plan: Plan) -> Iterator[str]:
 
 
 def _noise(plan: Plan) -> Iterator[str]:
-    if plan.noise is not None:
-        keys = "selected" if plan.noise.domains is None else "declared"
-        yield f"noise on {', '.join(plan.noise.visible)}, keys {keys}"
+    noise = plan.noise
+    if noise is None:
+        return
+    keys = "selected"
+    if noise.domains is not None:
+        keys = "declared" + "".join(f" {list(domain)}" for domain in noise.domains)
+    yield f"noise for {', '.join(owner for owner, _ in noise.plan.costs)}, keys {keys}"
+    for column in noise.plan.columns:
+        yield f"{_INDENT}{_measured(column, noise)}"
+    for output in noise.plan.outputs:
+        if output.kind == "mean":
+            yield f"{_INDENT}{output.name} = middle + {mean_sum_column(output.name)} / {output.rows_column()}"
+    for key in noise.plan.thresholds:
+        yield f"{_INDENT}a row needs {key.least} in {key.column}, for {key.owner}"
+    if noise.row_floors:
+        yield f"{_INDENT}a row needs {noise.required_units} in {' and '.join(noise.row_floors)}"
+    for name, floors in noise.value_floors:
+        yield f"{_INDENT}{name} needs {noise.required_units} in {' and '.join(floors)}"
+
+
+def _measured(column: NoisyColumn, noise: Noise) -> str:
+    """An exact number, and the standard deviation of the noise that is added to it."""
+    exact = column.exact
+    (measured,) = (one for one in noise.measured if one.name == exact.name)
+    argument = "*" if measured.argument is None else _text(measured.argument)
+    line = f"{exact.name} = {measured.function}({argument})"
+    if measured.support is not None:
+        line += f" where {_text(measured.support)}"
+    if exact.measure == "sum":
+        middle = "0" if exact.name in noise.visible else "the middle"
+        line += f", each at most {exact.largest} from {middle}"
+    return f"{line}, ± {math.sqrt(column.noise.variance):.3g}"
 
 
 def _grants(plan: Plan) -> Iterator[str]:
