@@ -164,7 +164,7 @@ def _arithmetic(operator: str) -> Read:
 
 def _divide(reader: Reader, node: exp.Div) -> Expression:
     first, second = _numbers(reader, node)
-    parts = (cast(first, FLOAT64), _not_zero(cast(second, FLOAT64)))
+    parts = (cast(first, FLOAT64), cast(_not_zero(second), FLOAT64))
     return Apply("({0} / {1})", parts, FLOAT64, fallible=True)
 
 
