@@ -34,7 +34,7 @@ SELECT a.segment AS segment, COUNT(*) AS n FROM a JOIN b ON a.key = b.key GROUP 
 """An earlier release to compare with: every row of the query has all its people in a row of it."""
 _NEARLY_SQL: Final = """
 SELECT a.segment AS segment, a.region AS region, COUNT(*) AS n FROM a JOIN b ON a.key = b.key
-WHERE b.amount < 9990 GROUP BY a.segment, a.region
+WHERE b.amount < 999000 GROUP BY a.segment, a.region
 """
 """An earlier release with the same groups, and all but a thousandth of the people in each."""
 _ANY_SQL: Final = "SELECT COUNT(*) AS n FROM a"
