@@ -57,8 +57,9 @@ class Rate:
 def is_right(attack: Attack, strictness: Strictness, *, seed: str, state: Path) -> bool:
     """One trial: whether the guess about the target is right. The enclave's root is kept in `state`."""
     population = draw(seed, attack.secret)
-    system = System(population, attack.queries, strictness, state)
-    belief = attack.guess(system, attack.knowledge(population))
+    form = attack.form(has_noise=strictness.privacy is not None)
+    system = System(population, form.queries, strictness.agree, state)
+    belief = form.guess(system, attack.knowledge(population))
     if belief == NOTHING:
         return (random.Random(f"{seed}/coin").random() < BASELINE) == population.secret
     return (belief > NOTHING) == population.secret
