@@ -140,11 +140,11 @@ def rules_and_noise(entry: PrivacyEntry) -> Agree:
 
 
 ORDINARY_BUDGET: Final = PrivacyEntry("publisher", "1", "0.000001", "gaussian")
-"""Epsilon 1 over all runs is a promise that means something: the odds that anybody is there change by less than
-three. delta is far below one in sixty people. Gaussian, since there are ten runs and more, over which its
-losses add up more slowly than those of laplace."""
+"""Epsilon 1 over all runs is a promise that means something: the odds that anybody is there change by less
+than a factor of three. delta is far below one in sixty people. Gaussian, since there are ten runs and more,
+over which its losses add up more slowly than those of laplace."""
 GENEROUS_BUDGET: Final = replace(ORDINARY_BUDGET, epsilon="8")
-"""What is sometimes called privacy: the odds may change by three thousand."""
+"""What is sometimes called privacy: the odds may change by a factor of three thousand."""
 
 STRICTNESSES: Final[dict[str, Strictness]] = {
     "rules off": Strictness(rules_off),

@@ -1,7 +1,7 @@
 """What noisy answers say: how likely they are if the target is ill, and how likely if it is not.
 
-The attacker knows the agreement, so it knows how much noise there is, which numbers of people have a floor, and
-how often a number stays below it. Secrets of people that it does not know are fair bits, over which
+The attacker knows the agreement, so it knows how much noise there is, which numbers of people have a floor,
+and how often a number stays below it. Secrets of people that it does not know are fair bits, over which
 likelihoods are summed. Nothing is lost that the answers tell, but for rounding to whole numbers.
 """
 

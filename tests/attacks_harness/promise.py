@@ -1,12 +1,14 @@
 """How often anybody can be right under a privacy budget, whatever is asked and whatever is known beforehand.
 
-Two bounds, of which the lower one holds. The promise: with epsilon between two worlds that are equally likely, the
-better guess is right with at most e^epsilon / (1 + e^epsilon), and with delta more. Gaussian noise is counted in
-rho, which says more: the divergence (Kullback and Leibler's) of the two worlds is at most rho, and the best guess
-is right with half of 1 + their distance, bounded by the inequalities of Pinsker and of Bretagnolle and Huber.
+Two bounds, of which the lower one holds. The promise: of two worlds that are equally likely, with epsilon
+between them, the better guess is right with at most e^epsilon / (1 + e^epsilon), and delta more. Gaussian
+noise is counted in rho, which says more: the divergence (Kullback and Leibler's) of the two worlds is at
+most rho, and the best guess is right with half of 1 + their distance, which Pinsker's inequality and that
+of Bretagnolle and Huber bound.
 
-The promise is about whether somebody is there. Another *value* of somebody who is there is one change to without
-them and another one back: twice the epsilon, four times the rho. Every further enclave adds the budget once more.
+The promise is about whether somebody is there. Another *value* of somebody who is there is one change to a
+world without them and another one back: twice the epsilon, four times the rho. Each further enclave has the
+budget again.
 """
 
 from __future__ import annotations
@@ -41,7 +43,12 @@ def by_rho(entry: PrivacyEntry, *, changes: int, enclaves: int) -> float:
     return (1 + distance) / 2
 
 
+def promised(attack: Attack, entry: PrivacyEntry) -> float:
+    """What the promise says of this attack."""
+    return by_epsilon(entry, changes=changes_of(attack), enclaves=attack.enclaves)
+
+
 def at_most(attack: Attack, entry: PrivacyEntry) -> float:
     """The lower of the two."""
-    changes, enclaves = changes_of(attack), attack.enclaves
-    return min(bound(entry, changes=changes, enclaves=enclaves) for bound in (by_epsilon, by_rho))
+    counted = by_rho(entry, changes=changes_of(attack), enclaves=attack.enclaves)
+    return min(promised(attack, entry), counted)
