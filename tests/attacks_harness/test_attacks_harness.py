@@ -16,7 +16,7 @@ import pytest
 from tests.attacks_harness.agreements import ORDINARY_BUDGET, STRICTNESSES, Strictness, rules_and_noise
 from tests.attacks_harness.attack import Attack
 from tests.attacks_harness.attacks.all_others import ALL_OTHERS
-from tests.attacks_harness.attacks.repetition import REPETITION
+from tests.attacks_harness.attacks.fan_out import FAN_OUT
 from tests.attacks_harness.catalogue import ATTACKS
 from tests.attacks_harness.measure import Rate, is_ever_wrong, rate
 from tests.attacks_harness.population import BASELINE, draw
@@ -125,7 +125,7 @@ def test_the_attacker_does_not_know_the_secret() -> None:
 
 
 def test_trials_follow_from_the_seed(tmp_path: Path) -> None:
-    first, again = (rate(REPETITION, ON, trials=4, seed=3, state=tmp_path) for _ in range(2))
+    first, again = (rate(FAN_OUT, ON, trials=4, seed=3, state=tmp_path) for _ in range(2))
     assert first == again
 
 
