@@ -58,7 +58,7 @@ bench: $(INSTALLED) ## Measure throughput and memory (BENCH_ROWS=1000000)
 
 TRIALS ?= 200
 
-attacks: $(INSTALLED) ## Attack the enclave with rules off and on (TRIALS=200 each)
+attacks: $(INSTALLED) ## Attack with rules off, on and with noise (TRIALS=200 each)
 	$(PY) -m tests.attacks_harness.run --trials $(TRIALS)
 
 SECONDS ?= 60

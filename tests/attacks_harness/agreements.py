@@ -2,25 +2,36 @@
 
 The clinic's data holds the secret. The insurer attacks, together with the analyst who runs the queries and
 gets the results; it wrote the queries, and the clinic signed them. `rules_off` is an agreement in which every
-rule is as loose as the format allows, `rules_on` an ordinary one. A further strictness, with noise for
-instance, is another function in `STRICTNESSES`.
+rule is as loose as the format allows, `rules_on` an ordinary one, `rules_and_noise` the same with a privacy
+budget of the clinic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from protos.formats.agreement import Agreement, Limits
+from protos.formats.privacy import DomainValue, PrivacyEntry, QueryNoise
 from protos.formats.query import RUNS_MAX, Parameter, Query
 from protos.formats.rules import Clamp, Rules
 from protos.formats.schema import AGGREGATE_USES, Column, Dataset
 from tests import world
 from tests.attacks_harness.population import COST_HIGH
 
-Strictness: TypeAlias = Callable[[Sequence[Query], bytes], Agreement]
+Agree: TypeAlias = Callable[[Sequence[Query], bytes], Agreement]
 """From the attack's queries and the digest of the enclave's root."""
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """How queries become an agreement."""
+
+    agree: Agree
+    privacy: PrivacyEntry | None = None
+    """The clinic's budget, where it has one: attacks then ask with noise."""
+
 
 THRESHOLD: Final = 5
 MIN_UNITS: Final = 20
@@ -43,6 +54,19 @@ _CLAMPS: Final = {"ill": Clamp("0", "1"), "cost": Clamp("0", str(COST_HIGH))}
 def asked(query_id: str, sql: str, *parameters: Parameter) -> Query:
     """A query for the analyst, as often as the format allows."""
     return Query(query_id, sql, parameters, ("analyst",), ("analyst",), RUNS_MAX)
+
+
+def noisy(
+    query_id: str,
+    sql: str,
+    *parameters: Parameter,
+    domains: Sequence[Sequence[DomainValue]] = (),
+    **weights: int,
+) -> Query:
+    """The same where the clinic has a privacy budget. `weights`: what part of a run each output gets."""
+    declared = tuple(tuple(domain) for domain in domains)
+    noise = QueryNoise("declared", declared, tuple(sorted(weights.items())))
+    return replace(asked(query_id, sql, *parameters), noise=noise)
 
 
 def day(name: str) -> Parameter:
@@ -106,4 +130,25 @@ def rules_on(queries: Sequence[Query], root_sha256: bytes) -> Agreement:
     )
 
 
-STRICTNESSES: Final[dict[str, Strictness]] = {"rules off": rules_off, "rules on": rules_on}
+def rules_and_noise(entry: PrivacyEntry) -> Agree:
+    """`rules_on`, and a privacy budget of the clinic."""
+
+    def agree(queries: Sequence[Query], root_sha256: bytes) -> Agreement:
+        return replace(rules_on(queries, root_sha256), privacy=(entry,))
+
+    return agree
+
+
+ORDINARY_BUDGET: Final = PrivacyEntry("publisher", "1", "0.000001", "gaussian")
+"""Epsilon 1 over all runs is a promise that means something: the odds that anybody is there change by less
+than a factor of three. delta is far below one in sixty people. Gaussian, since there are ten runs and more,
+over which its losses add up more slowly than those of laplace."""
+GENEROUS_BUDGET: Final = replace(ORDINARY_BUDGET, epsilon="8")
+"""What is sometimes called privacy: the odds may change by a factor of three thousand."""
+
+STRICTNESSES: Final[dict[str, Strictness]] = {
+    "rules off": Strictness(rules_off),
+    "rules on": Strictness(rules_on),
+    "rules and noise": Strictness(rules_and_noise(ORDINARY_BUDGET), ORDINARY_BUDGET),
+    "noise at epsilon 8": Strictness(rules_and_noise(GENEROUS_BUDGET), GENEROUS_BUDGET),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from protos.formats.query import Query
 from tests.attacks_harness.population import Person, Population, Secret
@@ -32,6 +32,17 @@ class Knowledge:
         return tuple(person for person in self.people if person != self.target)
 
 
+Guess: TypeAlias = Callable[[System, Knowledge], Belief]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is asked, and what is believed afterwards."""
+
+    queries: tuple[Query, ...]
+    guess: Guess
+
+
 @dataclass(frozen=True)
 class Attack:
     """One attack. A trial gives it a population, an agreement of some strictness and a real enclave."""
@@ -40,11 +51,21 @@ class Attack:
     rows: tuple[int, ...]
     """Of the threat model."""
     queries: tuple[Query, ...]
-    guess: Callable[[System, Knowledge], Belief]
+    guess: Guess
     is_stopped: bool
     """Whether an ordinary agreement's rules stop it; checked by the tests both ways."""
     secret: Secret = "ill"
     known: KNOWN_SECRETS = "nobody's"
+    with_noise: Form | None = None
+    """How it attacks where the clinic has a privacy budget; None: no query of the kind exists with noise."""
+    enclaves: int = 1
+    """How many lives it uses; each of them has the whole budget again."""
+
+    def form(self, *, has_noise: bool) -> Form:
+        """The queries and the guess for an agreement with or without a privacy budget of the clinic."""
+        if has_noise and self.with_noise is not None:
+            return self.with_noise
+        return Form(self.queries, self.guess)
 
     def knowledge(self, population: Population) -> Knowledge:
         """What it knows of these people."""

@@ -1,9 +1,13 @@
-"""How often an attack is right: trials that follow from a seed, with a 95 % interval."""
+"""How often an attack is right: trials that follow from a seed, with a 95 % interval.
+
+Noise does not follow from the seed: it is the enclave's own, and the same trials find other noise next time.
+"""
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -57,15 +61,27 @@ class Rate:
 def is_right(attack: Attack, strictness: Strictness, *, seed: str, state: Path) -> bool:
     """One trial: whether the guess about the target is right. The enclave's root is kept in `state`."""
     population = draw(seed, attack.secret)
-    system = System(population, attack.queries, strictness, state)
-    belief = attack.guess(system, attack.knowledge(population))
+    form = attack.form(has_noise=strictness.privacy is not None)
+    system = System(population, form.queries, strictness.agree, state)
+    belief = form.guess(system, attack.knowledge(population))
     if belief == NOTHING:
         return (random.Random(f"{seed}/coin").random() < BASELINE) == population.secret
     return (belief > NOTHING) == population.secret
 
 
+def is_ever_wrong(attack: Attack, strictness: Strictness, *, trials: int, seed: int, state: Path) -> bool:
+    """Whether one of so many guesses is; the trials end with it."""
+    return not all(
+        is_right(attack, strictness, seed=each, state=state) for each in _seeds(attack, seed, trials)
+    )
+
+
 def rate(attack: Attack, strictness: Strictness, *, trials: int, seed: int, state: Path) -> Rate:
     """Trials with the same people for every strictness."""
-    seeds = (f"{seed}/{attack.name}/{trial}" for trial in range(trials))
+    seeds = _seeds(attack, seed, trials)
     right = sum(is_right(attack, strictness, seed=each, state=state) for each in seeds)
     return Rate(right, trials)
+
+
+def _seeds(attack: Attack, seed: int, trials: int) -> Iterator[str]:
+    return (f"{seed}/{attack.name}/{trial}" for trial in range(trials))

@@ -1,4 +1,4 @@
-"""Runs every attack against the enclave with rules off and on: `python -m tests.attacks_harness.run`."""
+"""Runs attacks with rules off, on, and with noise: `python -m tests.attacks_harness.run`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.attacks_harness.agreements import STRICTNESSES
+from tests.attacks_harness.attack import Attack
 from tests.attacks_harness.catalogue import ATTACKS
 from tests.attacks_harness.measure import Rate, rate
 from tests.attacks_harness.population import BASELINE
+from tests.attacks_harness.promise import at_most, promised
 
 TRIALS: Final = 200
 SEED: Final = 1
@@ -23,16 +25,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=TRIALS, help="of each attack and strictness")
     parser.add_argument("--seed", type=int, default=SEED, help="the people follow from it")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--attack", action="append", metavar="NAME", help="only this one; may be repeated")
     given = parser.parse_args()
     if given.trials < 1:
         parser.error("--trials: at least 1")
+    attacks = [attack for attack in ATTACKS if given.attack is None or attack.name in given.attack]
+    if not attacks:
+        parser.error(f"--attack: one of {', '.join(attack.name for attack in ATTACKS)}")
     with tempfile.TemporaryDirectory() as folder:
         rates = {
             attack.name: {
                 name: rate(attack, strictness, trials=given.trials, seed=given.seed, state=Path(folder))
                 for name, strictness in STRICTNESSES.items()
             }
-            for attack in ATTACKS
+            for attack in attacks
         }
     print(_as_json(rates, given.seed) if given.json else "\n".join(markdown(rates)))
 
@@ -47,23 +53,24 @@ def _as_json(rates: dict[str, dict[str, Rate]], seed: int) -> str:
 
 def markdown(rates: dict[str, dict[str, Rate]]) -> list[str]:
     """The table, as it stands in `docs/attacks.md`."""
-    names = list(STRICTNESSES)
-    lines = [
-        f"| attack | rows | baseline | {' | '.join(names)} | advantage with {names[-1]} |",
-        f"|---|---|---|{'---|' * len(names)}---|",
-    ]
+    names = [f"{name} | bounds" if strictness.privacy else name for name, strictness in STRICTNESSES.items()]
+    lines = [f"| attack | rows | baseline | {' | '.join(names)} |"]
+    lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
     for attack in ATTACKS:
-        columns = rates[attack.name]
-        cells = [_cell(columns[name]) for name in names]
-        rows = ", ".join(map(str, attack.rows))
-        advantage = f"{columns[names[-1]].advantage:+.2f}"
-        lines.append(f"| {attack.name} | {rows} | {BASELINE:.2f} | {' | '.join(cells)} | {advantage} |")
+        if attack.name in rates:
+            cells = [_cell(attack, name, found) for name, found in rates[attack.name].items()]
+            rows = ", ".join(map(str, attack.rows))
+            lines.append(f"| {attack.name} | {rows} | {BASELINE:.2f} | {' | '.join(cells)} |")
     return lines
 
 
-def _cell(found: Rate) -> str:
+def _cell(attack: Attack, strictness: str, found: Rate) -> str:
     low, high = found.interval
-    return f"{found.success:.2f} [{low:.2f}, {high:.2f}]"
+    cell = f"{found.success:.2f} [{low:.2f}, {high:.2f}]"
+    privacy = STRICTNESSES[strictness].privacy
+    if privacy is None:
+        return cell
+    return f"{cell} | {promised(attack, privacy):.2f}, {at_most(attack, privacy):.2f}"
 
 
 if __name__ == "__main__":

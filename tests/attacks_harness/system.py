@@ -22,7 +22,7 @@ from protos.formats.calls import Op
 from protos.formats.query import ParameterValue, Query
 from protos.formats.receipt import Claims, Receipt
 from tests import world
-from tests.attacks_harness.agreements import MIN_UNITS, Strictness
+from tests.attacks_harness.agreements import MIN_UNITS, Agree
 from tests.attacks_harness.population import Population
 from tests.world import Enclave, RefusedByEnclaveError
 
@@ -73,12 +73,10 @@ class Life:
 class System:
     """The attacker's end of one trial."""
 
-    def __init__(
-        self, population: Population, queries: Sequence[Query], strictness: Strictness, state: Path
-    ) -> None:
+    def __init__(self, population: Population, queries: Sequence[Query], agree: Agree, state: Path) -> None:
         self._patients = population.patients()
         self._queries = queries
-        self._strictness = strictness
+        self._agree = agree
         self._state = state
 
     @contextmanager
@@ -87,7 +85,7 @@ class System:
         filled up with people who do not exist."""
         with world.simulated_enclave(self._state) as enclave:
             (root,) = enclave.roots
-            agreed = self._strictness(self._queries, root.sha256)
+            agreed = self._agree(self._queries, root.sha256)
             try:
                 enclave.bind(agreed)
                 keys = enclave.keys()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import JOINED, asked
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import JOINED, asked, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked(
@@ -24,6 +25,27 @@ def guess(system: System, known: Knowledge) -> Belief:
     return NOTHING if row is None else float(row["s"] - sum(known.ill.values()))
 
 
+_NOISY: Final = noisy(
+    "labelled",
+    f"SELECT c.label AS label, p.ill AS ill, COUNT(DISTINCT p.person) AS n {JOINED} GROUP BY c.label, p.ill",
+    domains=[["group"], [0, 1]],
+    n=20,
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    own = [(number, number, "group", 0) for number in [known.target.number, *known.ill]]
+    with system.life(own) as life:
+        found = ask(life, "labelled").by_illness("n", label="group")
+    return is_ill([found], known=tuple(known.ill.values()))
+
+
 ACCOMPLICES: Final = Attack(
-    "padding with four accomplices", (19, 21), (_QUERY,), guess, is_stopped=False, known="four"
+    "padding with four accomplices",
+    (19, 21),
+    (_QUERY,),
+    guess,
+    is_stopped=False,
+    known="four",
+    with_noise=Form((_NOISY,), guess_with_noise),
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import asked, day
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import asked, day, noisy
+from tests.attacks_harness.answers import ask, weigh
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked("fails", "SELECT SUM(1 // ill) AS s FROM patients WHERE born = $born", day("born"))
@@ -24,4 +25,25 @@ def guess(system: System, known: Knowledge) -> Belief:
     return NOTHING if row is None else float(row["s"] is not None)
 
 
-ERRORS: Final = Attack("errors as an oracle", (23,), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "fails",
+    "SELECT COUNT(1 // ill) AS n FROM patients WHERE born = $born",
+    day("born"),
+    n=100,
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        answers = ask(life, "fails", born=known.target.born).answers("n")
+    return weigh(answers.log_likelihood(1), answers.log_likelihood(0))
+
+
+ERRORS: Final = Attack(
+    "errors as an oracle",
+    (23,),
+    (_QUERY,),
+    guess,
+    is_stopped=True,
+    with_noise=Form((_NOISY,), guess_with_noise),
+)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import JOINED, asked
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge, share
+from tests.attacks_harness.agreements import JOINED, asked, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge, share
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked("total", f"SELECT COUNT(*) AS n, SUM(p.ill) AS s {JOINED}")
@@ -24,4 +25,20 @@ def guess(system: System, known: Knowledge) -> Belief:
     return float(row["s"] % 2) if row["n"] == len(numbers) else share(row)
 
 
-FAN_OUT: Final = Attack("fan-out", (20,), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "total",
+    f"SELECT p.ill AS ill, COUNT(DISTINCT p.person) AS n {JOINED} GROUP BY p.ill",
+    domains=[[0, 1]],
+    n=4,
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    own = [(person.number, person.number, "all", 0) for person in known.people]
+    with system.life(own) as life:
+        return is_ill([ask(life, "total").by_illness("n")], unknown=len(known.others))
+
+
+FAN_OUT: Final = Attack(
+    "fan-out", (20,), (_QUERY,), guess, is_stopped=True, with_noise=Form((_NOISY,), guess_with_noise)
+)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import asked
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import asked, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
+from tests.attacks_harness.population import TOWNS
 from tests.attacks_harness.system import System
 
 _QUERIES: Final = (
@@ -29,4 +31,25 @@ def guess(system: System, known: Knowledge) -> Belief:
     return counts[1] / sum(counts) if sum(counts) else NOTHING
 
 
-GROUPS: Final = Attack("which groups exist", (26,), _QUERIES, guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "towns",
+    "SELECT town, ill, COUNT(DISTINCT person) AS n FROM patients GROUP BY town, ill",
+    domains=[TOWNS, [0, 1]],
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    town = known.target.town
+    with system.life() as life:
+        found = ask(life, "towns").by_illness("n", town=town)
+    return is_ill([found], unknown=sum(person.town == town for person in known.others))
+
+
+GROUPS: Final = Attack(
+    "which groups exist",
+    (26,),
+    _QUERIES,
+    guess,
+    is_stopped=True,
+    with_noise=Form((_NOISY,), guess_with_noise),
+)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import asked, day
-from tests.attacks_harness.attack import Attack, Belief, Knowledge, share
+from tests.attacks_harness.agreements import asked, day, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import Attack, Belief, Form, Knowledge, share
 from tests.attacks_harness.system import System
 
 _RUNG: Final = "SUM(CASE WHEN born = $born THEN ill ELSE 0 END)"
@@ -25,4 +26,20 @@ def guess(system: System, known: Knowledge) -> Belief:
     return float(row["rung"])
 
 
-LADDER: Final = Attack("CASE ladder", (30,), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "ladder",
+    "SELECT ill, COUNT(CASE WHEN born = $born THEN 1 END) AS rung FROM patients GROUP BY ill",
+    day("born"),
+    domains=[[0, 1]],
+    rung=100,
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        return is_ill([ask(life, "ladder", born=known.target.born).by_illness("rung")])
+
+
+LADDER: Final = Attack(
+    "CASE ladder", (30,), (_QUERY,), guess, is_stopped=True, with_noise=Form((_NOISY,), guess_with_noise)
+)

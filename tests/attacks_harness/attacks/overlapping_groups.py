@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import JOINED, THRESHOLD, asked
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge, difference, share
+from tests.attacks_harness.agreements import JOINED, THRESHOLD, asked, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge, difference, share
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked(
@@ -16,9 +17,13 @@ _QUERY: Final = asked(
 )
 
 
+def _both(known: Knowledge) -> list[int]:
+    return [person.number for person in (*known.others[:THRESHOLD], known.target)]
+
+
 def guess(system: System, known: Knowledge) -> Belief:
-    five = [person.number for person in known.others[:THRESHOLD]]
-    groups = [("both", number) for number in [*five, known.target.number]]
+    *five, target = _both(known)
+    groups = [("both", number) for number in [*five, target]]
     groups += [("five", number) for number in five]
     own = [(account, number, label, 0) for account, (label, number) in enumerate(groups)]
     with system.life(own) as life:
@@ -30,4 +35,25 @@ def guess(system: System, known: Knowledge) -> Belief:
     return share(both) if found is None else found
 
 
-OVERLAPPING_GROUPS: Final = Attack("overlapping groups, one run", (18, 20), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "labelled",
+    f"SELECT c.label AS label, p.ill AS ill, COUNT(DISTINCT p.person) AS n {JOINED} GROUP BY c.label, p.ill",
+    domains=[["both"], [0, 1]],
+    n=20,
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    own = [(number, number, "both", 0) for number in _both(known)]
+    with system.life(own) as life:
+        return is_ill([ask(life, "labelled").by_illness("n", label="both")], unknown=THRESHOLD)
+
+
+OVERLAPPING_GROUPS: Final = Attack(
+    "overlapping groups, one run",
+    (18, 20),
+    (_QUERY,),
+    guess,
+    is_stopped=True,
+    with_noise=Form((_NOISY,), guess_with_noise),
+)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import RUNS, asked, day
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import RUNS, asked, day, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked(
@@ -24,4 +25,19 @@ def guess(system: System, known: Knowledge) -> Belief:
     return sum(answers) / len(answers) if answers else NOTHING
 
 
-REPETITION: Final = Attack("averaging", (18, 32), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "one",
+    "SELECT ill, COUNT(DISTINCT person) AS n FROM patients WHERE born = $born GROUP BY ill",
+    day("born"),
+    domains=[[0, 1]],
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        return is_ill([ask(life, "one", born=known.target.born).by_illness("n")])
+
+
+REPETITION: Final = Attack(
+    "averaging", (18, 32), (_QUERY,), guess, is_stopped=True, with_noise=Form((_NOISY,), guess_with_noise)
+)

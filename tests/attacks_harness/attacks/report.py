@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import asked, day
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import asked, day, noisy
+from tests.attacks_harness.answers import ask, weigh
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
+from tests.attacks_harness.population import TOWNS
 from tests.attacks_harness.system import System
 
 _QUERY: Final = asked(
@@ -27,4 +29,25 @@ def guess(system: System, known: Knowledge) -> Belief:
     return float(bool(seen.rows) or seen.held_back > control.held_back)
 
 
-REPORT: Final = Attack("report of what is held back", (23, 26), (_QUERY,), guess, is_stopped=True)
+_NOISY: Final = noisy(
+    "there",
+    "SELECT town, COUNT(DISTINCT person) AS n FROM patients WHERE born = $born AND ill = 1 GROUP BY town",
+    day("born"),
+    domains=[TOWNS],
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        answers = ask(life, "there", born=known.target.born).answers("n", town=known.target.town)
+    return weigh(answers.log_likelihood(1), answers.log_likelihood(0))
+
+
+REPORT: Final = Attack(
+    "report of what is held back",
+    (23, 26),
+    (_QUERY,),
+    guess,
+    is_stopped=True,
+    with_noise=Form((_NOISY,), guess_with_noise),
+)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import THRESHOLD, asked, day
-from tests.attacks_harness.attack import NOTHING, Attack, Belief, Knowledge
+from tests.attacks_harness.agreements import RUNS, THRESHOLD, asked, day, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import NOTHING, Attack, Belief, Form, Knowledge
 from tests.attacks_harness.system import Life, System
 
 _QUERY: Final = asked(
@@ -42,4 +43,37 @@ def _sum(life: Life, days: list[int]) -> int | None:
     return None if row is None else int(row["s"])
 
 
-THREE_RUNS: Final = Attack("intersection, three runs", (18,), (_QUERY,), guess, is_stopped=False)
+_NOISY: Final = noisy(
+    "between",
+    "SELECT ill, COUNT(DISTINCT person) AS n FROM patients WHERE born BETWEEN $first AND $last GROUP BY ill",
+    day("first"),
+    day("last"),
+    domains=[[0, 1]],
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    """Nothing is compared where there is noise: two groups do, with the target at the end of one."""
+    days = sorted(person.born for person in known.people)
+    place = days.index(known.target.born)
+    is_early = place + 2 * _STEP <= len(days)
+    chosen = days[place : place + 2 * _STEP] if is_early else days[place + 1 - 2 * _STEP : place + 1]
+    others = chosen[1:] if is_early else chosen[:-1]
+    with system.life() as life:
+        groups = [
+            ask(life, "between", runs=RUNS // 2, first=group[0], last=group[-1]).by_illness(
+                "n", has_target=group is chosen
+            )
+            for group in (chosen, others)
+        ]
+    return is_ill(groups, unknown=len(others))
+
+
+THREE_RUNS: Final = Attack(
+    "intersection, three runs",
+    (18,),
+    (_QUERY,),
+    guess,
+    is_stopped=False,
+    with_noise=Form((_NOISY,), guess_with_noise),
+)

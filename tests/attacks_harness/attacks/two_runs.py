@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks_harness.agreements import asked, day
-from tests.attacks_harness.attack import Attack, Belief, Knowledge, difference, share
+from tests.attacks_harness.agreements import asked, day, noisy
+from tests.attacks_harness.answers import ask, is_ill
+from tests.attacks_harness.attack import Attack, Belief, Form, Knowledge, difference, share
 from tests.attacks_harness.system import System
 
 _SUM: Final = "SELECT COUNT(*) AS n, SUM(ill) AS s FROM patients"
@@ -32,4 +33,25 @@ def guess(system: System, known: Knowledge) -> Belief:
     return share(until) if found is None else found
 
 
-TWO_RUNS: Final = Attack("differencing, two runs", (18,), _QUERIES, guess, is_stopped=True)
+_BY_ILLNESS: Final = "SELECT ill, COUNT(DISTINCT person) AS n FROM patients"
+_NOISY: Final = (
+    noisy("everybody", f"{_BY_ILLNESS} GROUP BY ill", domains=[[0, 1]]),
+    noisy("but", f"{_BY_ILLNESS} WHERE born <> $born GROUP BY ill", day("born"), domains=[[0, 1]]),
+)
+
+
+def guess_with_noise(system: System, known: Knowledge) -> Belief:
+    with system.life() as life:
+        everybody = ask(life, "everybody").by_illness("n")
+        but = ask(life, "but", born=known.target.born).by_illness("n", has_target=False)
+    return is_ill([everybody, but], unknown=len(known.others))
+
+
+TWO_RUNS: Final = Attack(
+    "differencing, two runs",
+    (18,),
+    _QUERIES,
+    guess,
+    is_stopped=True,
+    with_noise=Form(_NOISY, guess_with_noise),
+)
