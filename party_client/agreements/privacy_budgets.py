@@ -167,11 +167,14 @@ def _sentences(
 
 
 def _promise(entry: PrivacyEntry, budget: Budget, unit: str) -> str:
+    """Whoever is known to be there has one value or another: that is one unit less and one more."""
     but = f", but for a probability of at most {chance(budget.delta)} (delta)" if budget.delta else ""
     return (
         f"What it means for one {unit or 'person'}: whoever reads the results of all runs of one enclave, "
-        "and knows everything about everybody else, can change the odds of any guess about that one by a "
-        f"factor of at most {odds_factor(budget.epsilon)} (that is epsilon {entry.epsilon}){but}."
+        "and knows everything about everybody else, can change the odds that this one is in the data by a "
+        f"factor of at most {odds_factor(budget.epsilon)} (that is epsilon {entry.epsilon}){but}. For what "
+        "the records of somebody say who is known to be in it, epsilon counts twice: a factor of at most "
+        f"{odds_factor(2 * budget.epsilon)}."
     )
 
 

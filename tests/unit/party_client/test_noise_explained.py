@@ -73,7 +73,7 @@ def test_a_budget_says_what_it_bounds_for_one_person_and_what_runs_cost(tmp_path
     )
     assert (budget.datasets, budget.queries, budget.runs_shared) == (("flights",), ("delay_by_wind",), 5)
     assert "no exact result of it leaves" in said
-    assert "about that one by a factor of at most 7.4 (that is epsilon 2)" in said
+    assert "is in the data by a factor of at most 7.4 (that is epsilon 2)" in said
     assert "at most 1 in 1,000,000 (delta)" in said
     assert "one run of delay_by_wind takes 20 %" in said
     assert "fetching a released result again costs nothing" in said

@@ -180,7 +180,7 @@ def test_the_page_says_it_with_a_picture() -> None:
     assert len(ids) == len(set(ids))
     assert "Error of query q under smaller and larger budgets" in shown
     assert "Illustration with made-up groups" not in shown  # that is about exact thresholds
-    assert all(sentence in shown for sentence in ("odds of any guess", "2, 4 (agreed)", "noise is added"))
+    assert all(sentence in shown for sentence in ("epsilon counts twice", "2, 4 (agreed)", "noise is added"))
 
 
 def test_a_picture_has_a_curve_for_each_column_and_labels_of_the_agreed_error() -> None:
