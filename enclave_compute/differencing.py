@@ -140,12 +140,18 @@ class _Comparison:
 
 
 def _pairs(new: Plan, old: Plan) -> Iterator[tuple[int, int, int]]:
-    """(unit of the new plan, unit of the old one, fewest units they may differ by) of each common dataset."""
+    """(unit of the new plan, unit of the old one, fewest units they may differ by), for the common datasets.
+
+    Datasets that are joined on their units are counted in one column, and compared once.
+    """
+    pairs: dict[tuple[int, int], int] = {}
     for mine in new.thresholds:
         for other in old.thresholds:
             if mine.dataset == other.dataset:
+                pair = new.counted.index(mine.counted), old.counted.index(other.counted)
                 required_units = max(mine.required_units, other.required_units)
-                yield new.counted.index(mine.counted), old.counted.index(other.counted), required_units
+                pairs[pair] = max(required_units, pairs.get(pair, 0))
+    yield from ((*pair, required_units) for pair, required_units in pairs.items())
 
 
 def _may_differ_by_too_few(one: Plan, other: Plan) -> bool:
