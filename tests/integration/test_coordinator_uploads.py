@@ -198,14 +198,21 @@ def test_quotas_count_open_streams(running: Running) -> None:
     calls.begin(stub, job_id)
     calls.begin(stub, job_id, upload_id=other, dataset="weather")
 
+    is_open = threading.Event()
+
     def while_open() -> Iterator[messages.Chunk]:
         stream = calls.messages_of(job_id, calls.random_chunks(2))
         yield next(stream)
+        assert is_open.wait(30)
         with refused(StatusCode.RESOURCE_EXHAUSTED, "coordinator/over-quota"):
             calls.send(stub, calls.messages_of(job_id, calls.random_chunks(2), upload_id=other))
         yield next(stream)
 
-    assert calls.send(stub, while_open())[-1] == 2
+    taken = []
+    for ack in stub.UploadChunks(while_open()):
+        taken.append(ack.next_chunk)
+        is_open.set()
+    assert taken[-1] == 2
 
 
 def test_an_empty_stream_is_no_upload(running: Running) -> None:
