@@ -88,10 +88,13 @@ class Differencing:
             return 0
         return computed.remove(remove_statement(asked.plan, new.sets, sorted(similar)))
 
-    def remember(self) -> None:
-        """The result that was looked at last has left: later ones are compared with it."""
+    def remember(self, asked: Asked) -> None:
+        """What `asked` was computed from has left: later results are compared with it, if they have to be."""
         newest = self._newest
-        if newest is not None and all(newest.asked != other.asked for other in self._released):
+        # The newest one may be of a run that failed afterwards, before one that needs no comparison.
+        if newest is None or newest.asked != asked:
+            return
+        if all(asked != other.asked for other in self._released):
             self._released.append(newest)
             self._newest = None
 

@@ -13,7 +13,7 @@ from enclave_compute import disclosure
 from enclave_compute.asking import verify_asker_untrusted
 from enclave_compute.binding import Bound, require_valid_now
 from enclave_compute.clock import NsmClock
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
@@ -86,7 +86,7 @@ class Runs:
         release = self._seal(allowed, released.table_ipc, claims)
         self._ledger.write(claims, release, plan, now_s=now_s)
         if plan.noise is None:
-            self._differencing.remember()
+            self._differencing.remember(Asked(plan, allowed.parameters))
         return release
 
     def _compute(self, plan: Plan, parameters: Mapping[str, ParameterValue]) -> disclosure.Released:

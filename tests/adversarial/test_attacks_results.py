@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.calls import Op, Refusal
@@ -50,7 +50,7 @@ def released_after(earlier: list[str], sql: str) -> list[Any]:
     guard = Differencing(plans)
     for plan in plans[:-1]:
         release(engine, plan, {}, guard=guard)
-        guard.remember()
+        guard.remember(Asked(plan, {}))
     return rows_of(release(engine, plans[-1], {}, guard=guard))
 
 

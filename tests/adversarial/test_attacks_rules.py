@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from enclave_compute.nsm import Nsm
@@ -83,7 +83,7 @@ def test_attack_18_a_total_less_its_parts() -> None:
     guard = Differencing([parts, total])
     assert rows_of(release(engine, parts, {}, guard=guard)) == [(9,)]
     assert rows_of(release(engine, total, {}, guard=guard)) == [(10,)], "before the parts have left"
-    guard.remember()
+    guard.remember(Asked(total, {}))
     assert rows_of(release(engine, parts, {}, guard=guard)) == []
 
 

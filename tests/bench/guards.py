@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from enclave_compute import disclosure
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.engine import Engine
 from party_client.agreements import load_agreement
 from party_client.datasets import Reading, encode_chunks, open_source
@@ -94,7 +94,7 @@ def _guarded_s(engine: Engine, agreement: Agreement, sql: str, earlier: list[str
     guard = Differencing([plan, *before])
     for other in before:
         disclosure.release(engine, other, {}, guard=guard)
-        guard.remember()
+        guard.remember(Asked(other, {}))
     began_s = time.perf_counter()
     disclosure.release(engine, plan, {}, guard=guard)
     return time.perf_counter() - began_s

@@ -23,7 +23,7 @@ TEXT_FILES = [
 ]
 
 # A file that names one of these works on one machine, or with one registry, only.
-PLACES = re.compile(r"pypi\.org|pythonhosted\.org|index-url=|/work/|/root/|/home/\w|/opt/\w+/|/Users/\w")
+PLACES = re.compile(r"pypi\.org|pythonhosted\.org|index-url[=]|/(?:work|root)/|/home/\w|/opt/\w+/|/Users/\w")
 SWITCHED_OFF = re.compile(r"#\s*(type:\s*ignore(?!\[)|noqa(?!: [A-Z]+\d)|mypy:|ruff: noqa|flake8:)")
 LEFT_FOR_LATER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.query import Parameter
@@ -110,7 +110,7 @@ def test_attack_18_more_earlier_releases_never_show_what_was_held_back(
         world.load(engine, shop, world.table(shop, visits))
         for value in earlier[:count]:
             release(engine, plan, {"least": value}, guard=guard)
-            guard.remember()
+            guard.remember(Asked(plan, {"least": value}))
         found.append(set(rows_of(release(engine, plan, {"least": least}, guard=guard))))
     event("something held back" if found[-1] < found[0] else "nothing held back")
     for fewer, more in pairwise(found):

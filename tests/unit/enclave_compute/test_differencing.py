@@ -77,7 +77,7 @@ def released(engine: Engine, what: Asked, *earlier: Asked) -> Released:
     guard = Differencing([one.plan for one in (what, *earlier)])
     for one in earlier:
         release(engine, one.plan, one.parameters, guard=guard)
-        guard.remember()
+        guard.remember(one)
     return release(engine, what.plan, what.parameters, guard=guard)
 
 
@@ -204,7 +204,7 @@ def test_releases_over_other_datasets_are_not_compared() -> None:
     assert held_back(released(engine, now, earlier)) is None
     guard = Differencing([now.plan, earlier.plan, plan(TOTAL, VISITS, MEMBERS)])
     release(engine, earlier.plan, {}, guard=guard)
-    guard.remember()
+    guard.remember(earlier)
     result = release(engine, now.plan, now.parameters, guard=guard)
     assert held_back(result) is None, "nor where it is needed for others"
 
@@ -258,12 +258,27 @@ def test_of_a_release_sizes_and_prints_are_kept_and_nothing_of_what_never_left()
         what = asked(YOUNGER, least=least)
         release(engine, what.plan, what.parameters, guard=guard)
         if leaves:
-            guard.remember()
+            guard.remember(what)
     last = ["_release_4_rows", "_release_4_whole"]
     assert tables_in(engine) == ["_release_1_rows", "_release_1_whole", *last, "visits"]
     total = asked(TOTAL)
     release(engine, total.plan, {}, guard=guard)
     assert not set(last) & set(tables_in(engine)), "the same release twice is one"
+
+
+def test_what_never_left_is_not_remembered_in_the_place_of_what_did() -> None:
+    """A run fails after it was looked at; the next one needs no comparison, and is what leaves."""
+    members = "SELECT COUNT(*) AS n FROM members"
+    engine = engine_with([(n, "x", 20 + n) for n in range(30)], VISITS, MEMBERS)
+    failed, other, later = (
+        Asked(plan(sql, VISITS, MEMBERS), given)
+        for sql, given in ((TOTAL, {}), (members, {}), (TOTAL_YOUNGER, {"least": 49}))
+    )
+    guard = Differencing([failed.plan, other.plan, later.plan])
+    release(engine, failed.plan, {}, guard=guard)
+    release(engine, other.plan, {}, guard=guard)
+    guard.remember(other)
+    assert rows_of(release(engine, later.plan, later.parameters, guard=guard)) == [(29,)]
 
 
 def test_where_only_one_result_can_leave_nothing_is_laid_down() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enclave_compute.differencing import Differencing
+from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
 from protos.formats.rules import Clamp, OptOut
@@ -106,5 +106,5 @@ def test_differences_are_seen_through_derived_tables() -> None:
     guard = Differencing([whole, least])
     assert rows_of(release(engine, least, {}, guard=guard)) == [(sum(496 + n for n in range(1, 6)),)]
     release(engine, whole, {}, guard=guard)
-    guard.remember()
+    guard.remember(Asked(whole, {}))
     assert rows_of(release(engine, least, {}, guard=guard)) == []
