@@ -8,6 +8,7 @@ General layout. One module or package per thing that a party does, each usable a
     datasets        what we bring: read, checked against the agreed schema, encoded
     sealing, upload what leaves: chunks sealed to a verified enclave, resumable
     results         what comes back: opened, with the receipt that proves it
+    expected_noise  how far off noisy figures are: before a run, and beside its result
     transport       how it travels: gRPC to the coordinator, which is trusted by nobody
     cli             the `concordat` command; decides nothing, presents everything
 

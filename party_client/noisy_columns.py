@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
+from party_client.expected_noise import preview
 from protos.formats.agreement import Agreement
 from protos.plan import compile_query
-from protos.privacy import NoisyOutput, preview
+from protos.privacy import NoisyOutput
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Final
 
 from party_client.agreements.noisy_queries import selecting_floors
 from party_client.agreements.privacy_budgets import spent_part
+from party_client.expected_noise import preview
 from protos.formats.agreement import Agreement
 from protos.formats.errors import FormatError
 from protos.formats.privacy import PrivacyEntry
@@ -24,7 +25,6 @@ from protos.plan import Plan, QueryRefusedError
 from protos.plan.noise import plan_of_noise
 from protos.plan.plan import Noise
 from protos.plan.stakes import budget_of
-from protos.privacy import preview
 
 EXPECTED_ROWS: Final = 100
 """Where nobody says how large a group they expect."""

@@ -1,4 +1,4 @@
-"""Accounting of differential privacy: what a run may cost an owner, how much noise that means, what it buys.
+"""Accounting of differential privacy: what a run may cost an owner, how much noise that means.
 
 Pure arithmetic that party and enclave share, without data and without randomness: an owner sees before
 signing what the enclave will do. The noise itself is drawn in `enclave_compute.noise`. Formulas and promises
@@ -19,7 +19,6 @@ from protos.privacy.outputs import (
     mean_sum_column,
 )
 from protos.privacy.plan import KeyThreshold, NoisePlan, NoisyColumn, Stake, plan_noise
-from protos.privacy.preview import Expected, Preview, preview
 from protos.privacy.sensitivity import Contribution, Sensitivity, sensitivity
 from protos.privacy.tails import Noise
 
@@ -30,7 +29,6 @@ __all__ = [
     "BudgetExceededError",
     "Contribution",
     "ExactColumn",
-    "Expected",
     "Key",
     "KeyThreshold",
     "Loss",
@@ -39,7 +37,6 @@ __all__ = [
     "NoisePlan",
     "NoisyColumn",
     "NoisyOutput",
-    "Preview",
     "PrivacyParameterError",
     "Sensitivity",
     "Stake",
@@ -50,7 +47,6 @@ __all__ = [
     "mean_sum_column",
     "nothing",
     "plan_noise",
-    "preview",
     "rho_of_epsilon",
     "sensitivity",
 ]

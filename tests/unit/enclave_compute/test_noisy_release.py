@@ -14,11 +14,12 @@ from enclave_compute import noisy_release
 from enclave_compute.disclosure import Released, release
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
+from party_client.expected_noise import preview
 from protos.formats.privacy import NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.rules import Clamp
 from protos.formats.schema import Dataset
 from protos.plan import Plan
-from protos.privacy import Noise, preview
+from protos.privacy import Noise
 from tests.engine_world import rows_of
 from tests.noise_statistics import allowed_gap, gap, gaussian_mass, laplace_mass
 from tests.privacy_world import (

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from party_client.expected_noise import preview
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.plan import Plan, QueryRefusedError, compile_query
 from protos.plan.plan import Noise
 from protos.plan.stakes import runs_with_noise
-from protos.privacy import Budget, preview
+from protos.privacy import Budget
 from tests.engine_world import column
 from tests.privacy_world import (
     BANK,

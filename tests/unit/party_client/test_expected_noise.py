@@ -9,6 +9,7 @@ import pytest
 
 from enclave_compute.noise import add_noise
 from enclave_compute.samplers import Sampler
+from party_client.expected_noise import preview
 from protos.privacy import (
     Budget,
     Contribution,
@@ -16,7 +17,6 @@ from protos.privacy import (
     PrivacyParameterError,
     Stake,
     plan_noise,
-    preview,
 )
 from protos.privacy.loss import Mechanism
 
