@@ -83,8 +83,6 @@ class Said:
     status: int
     out: str
     err: str
-    peak_bytes: int = 0
-    """Largest resident size, of a command in a process of its own."""
 
     def without_log(self) -> Said:
         """As a server leaves it: lines of its log come before the error."""
@@ -185,9 +183,21 @@ def spawned(premises: Premises, who: str, *words: str | Path, through: Sequence[
         assert process.stdout is not None
         assert process.stderr is not None
         out, err = process.stdout.read(), process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Said(process.returncode, out, err, usage.ru_maxrss * 1024)
+    return Said(process.returncode, out, err)
+
+
+def with_peak_noted(note: Path) -> tuple[str, ...]:
+    """A command line that runs another and writes the most memory that one had, in KiB, to `note`.
+
+    A process of its own, because what the kernel reports of a child includes what its parent held when it
+    was started: a small parent makes the figure the child's.
+    """
+    program = (
+        "import pathlib, resource, subprocess, sys; status = subprocess.call(sys.argv[2:]); "
+        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss; "
+        "pathlib.Path(sys.argv[1]).write_text(str(peak)); sys.exit(status)"
+    )
+    return (sys.executable, "-c", program, str(note))
 
 
 def enlarged(path: Path, size_bytes: int) -> Path:
