@@ -15,7 +15,9 @@ from enclave_compute.life import Life
 from enclave_compute.nsm import Nsm, open_device
 from enclave_compute.server import Server
 
-PARENT_CID_ON_AWS = 3
+PARENT_CIDS = frozenset({2, 3})
+"""Whoever started the machine: 3 is the parent instance on AWS, 2 the host everywhere else. No other enclave
+and no other machine has either."""
 _BACKLOG = 16
 
 
@@ -30,12 +32,9 @@ def main() -> None:
     parser.add_argument(
         "--nsm", default="/dev/nsm", help="device file, or fd:N for an inherited stream socket"
     )
-    parser.add_argument(
-        "--parent-cid", type=int, default=PARENT_CID_ON_AWS, help="the parent's vsock context id"
-    )
     arguments = parser.parse_args()
     listener = _listen(arguments.listen)
-    Server(Life(Nsm(open_device(arguments.nsm))), listener, parent_cid=arguments.parent_cid).serve()
+    Server(Life(Nsm(open_device(arguments.nsm))), listener, parent_cids=PARENT_CIDS).serve()
 
 
 def _listen(spec: str) -> socket.socket:

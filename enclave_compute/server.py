@@ -1,18 +1,18 @@
 """Frames in and out: accepts the parent's connections and answers them, whatever they send.
 
 The parent is the only peer and fully hostile. Bounds: `CONNECTIONS_MAX` at once; a frame that has begun must
-be complete within `FRAME_DEADLINE_S`, so a slow sender cannot hold a thread; lengths are checked before
-anything is allocated. A connection that breaks a rule is closed; the process goes on. The enclave ends when
-it is told to, or after `IDLE_LIMIT_S` without any connection.
+be complete within `FRAME_DEADLINE_S`, and its answer taken within as long again, so that a slow peer cannot
+hold a thread; lengths are checked before anything is allocated. A connection that breaks a rule is closed;
+the process goes on. The enclave ends when it is told to, or after `IDLE_LIMIT_S` without any connection.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 import time
+from collections.abc import Container
 from typing import Final
 
 from enclave_compute.calls import answer_untrusted
@@ -23,7 +23,7 @@ from protos.formats.frames import Frame, read_frame_untrusted
 from protos.formats.limits import KIB
 
 CONNECTIONS_MAX: Final = 16
-FRAME_DEADLINE_S: Final = 30
+FRAME_DEADLINE_S: Final = 30.0
 IDLE_LIMIT_S: Final = 900.0
 WRITE_BYTES: Final = 64 * KIB
 """Writes to vsock: 32 to 128 KiB is fastest on all instances measured, above 1 MiB some collapse."""
@@ -38,12 +38,17 @@ class Server:
     """Serves one life on one listening stream socket."""
 
     def __init__(
-        self, life: Life, listener: socket.socket, *, parent_cid: int, idle_limit_s: float = IDLE_LIMIT_S
+        self,
+        life: Life,
+        listener: socket.socket,
+        *,
+        parent_cids: Container[int],
+        idle_limit_s: float = IDLE_LIMIT_S,
     ):
-        """`parent_cid`: the only context id served on a vsock listener (3 on AWS); others are closed."""
+        """`parent_cids`: the context ids served on a vsock listener; connections from others are closed."""
         self._life = life
         self._listener = listener
-        self._parent_cid = parent_cid
+        self._parent_cids = parent_cids
         self._idle_limit_s = idle_limit_s
         self._threads = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._open = 0
@@ -75,14 +80,16 @@ class Server:
 
     def _serve_frame(self, connection: socket.socket) -> None:
         _wait_for_data(connection)
-        request = read_frame_untrusted(lambda n_bytes: _read_exactly(connection, n_bytes))
-        _write(connection, answer_untrusted(self._life, request))
+        until_s = time.monotonic() + FRAME_DEADLINE_S
+        request = read_frame_untrusted(lambda n_bytes: _read_exactly(connection, n_bytes, until_s))
+        answer = answer_untrusted(self._life, request)
+        _write(connection, answer, time.monotonic() + FRAME_DEADLINE_S)
 
     def _is_parent(self, connection: socket.socket, peer: object) -> bool:
         # Any process on the parent can connect, so this proves nothing about who it is; it keeps others out.
         if connection.family != getattr(socket, "AF_VSOCK", None):
             return True
-        return isinstance(peer, tuple) and peer[0] == self._parent_cid
+        return isinstance(peer, tuple) and peer[0] in self._parent_cids
 
     def _count(self, change: int) -> None:
         with self._lock:
@@ -96,29 +103,34 @@ class Server:
 
 def _wait_for_data(connection: socket.socket) -> None:
     """Blocks until the next frame begins; an open connection may be quiet for as long as it likes."""
-    _set_deadline(connection, 0)
+    connection.settimeout(None)
     if not connection.recv(1, socket.MSG_PEEK):
         raise PeerGoneError
-    _set_deadline(connection, FRAME_DEADLINE_S)
 
 
-def _read_exactly(connection: socket.socket, n_bytes: int) -> bytes:
-    # One allocation and no copy: the kernel fills the whole buffer or reports that it could not in time.
-    data = connection.recv(n_bytes, socket.MSG_WAITALL)
-    if len(data) != n_bytes:
+def _read_exactly(connection: socket.socket, n_bytes: int, until_s: float) -> bytes:
+    # In pieces: a vsock refuses to wait (MSG_WAITALL) for more than it buffers, which is less than a chunk.
+    data = bytearray(n_bytes)
+    missing = memoryview(data)
+    while missing:
+        connection.settimeout(_left_s(until_s))
+        received = connection.recv_into(missing)
+        if not received:
+            raise PeerGoneError
+        missing = missing[received:]
+    return bytes(data)
+
+
+def _write(connection: socket.socket, frame: Frame, until_s: float) -> None:
+    for part in (frame.prefix(), frame.body):
+        view = memoryview(part)
+        for start in range(0, len(view), WRITE_BYTES):
+            connection.settimeout(_left_s(until_s))
+            connection.sendall(view[start : start + WRITE_BYTES])
+
+
+def _left_s(until_s: float) -> float:
+    left_s = until_s - time.monotonic()
+    if left_s <= 0:
         raise PeerGoneError
-    return data
-
-
-def _write(connection: socket.socket, frame: Frame) -> None:
-    connection.sendall(frame.prefix())
-    body = memoryview(frame.body)
-    for start in range(0, len(body), WRITE_BYTES):
-        connection.sendall(body[start : start + WRITE_BYTES])
-
-
-def _set_deadline(connection: socket.socket, seconds: int) -> None:
-    # The kernel's own timeouts: Python's would make the socket non-blocking, and MSG_WAITALL
-    # would return early.
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
+    return left_s

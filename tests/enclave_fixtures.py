@@ -59,7 +59,7 @@ def parent(enclave: Enclave, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connec
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        thread = threading.Thread(target=Server(enclave.life, listener, parent_cid=3).serve)
+        thread = threading.Thread(target=Server(enclave.life, listener, parent_cids={3}).serve)
         thread.start()
 
         def connect() -> socket.socket:

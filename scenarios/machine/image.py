@@ -11,23 +11,14 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from enclave_compute.image.contents import DISTRIBUTIONS, is_distribution_code, own_files
 from scenarios.machine.errors import ImageError
 
 BOOT: Final = "boot"
 APP: Final = "app"
-DISTRIBUTIONS: Final = ("backports.zstd", "cbor2", "cffi", "cryptography", "duckdb", "nanoarrow", "sqlglot")
-"""What the enclave imports, each with what it imports itself (cffi is cryptography's)."""
-_OWN_FOLDERS: Final = ("enclave_compute", "protos")
-_NOT_OWN: Final = frozenset({"protos/v1", "enclave_compute/image"})
-"""The gRPC service, which ends at the coordinator, and how a real image is built."""
-_OWN_SUFFIXES: Final = frozenset({".py", ".typed"})
-_CODE_SUFFIXES: Final = frozenset({".py", ".so"})
-_METADATA: Final = "METADATA"
-"""duckdb asks for its own version at import, and importlib finds it there."""
-_NOT_CODE: Final = frozenset({"tests", "testing", "experimental", "__pycache__"})
 
 
 @dataclass(frozen=True, order=True)
@@ -64,11 +55,8 @@ def _own_files(source_root: Path) -> Iterator[ImageFile]:
             f"{source_root} has no enclave_compute/__main__.py",
             hint="give the folder that holds the packages",
         )
-    for path in (path for folder in _OWN_FOLDERS for path in (source_root / folder).rglob("*")):
-        relative = path.relative_to(source_root)
-        parents = {parent.as_posix() for parent in relative.parents}
-        if path.suffix in _OWN_SUFFIXES and path.is_file() and not _NOT_OWN & parents:
-            yield ImageFile(f"{APP}/{relative.as_posix()}", path)
+    for name, path in own_files(source_root):
+        yield ImageFile(f"{APP}/{name}", path)
 
 
 def _distribution_files(name: str) -> Iterator[ImageFile]:
@@ -82,11 +70,5 @@ def _distribution_files(name: str) -> Iterator[ImageFile]:
     if not listed:
         raise ImageError(f"{name}: its installation has no list of files", hint="install it again with pip")
     for entry in listed:
-        path = PurePosixPath(entry)
-        if _belongs(path):
-            yield ImageFile(f"{APP}/{path.as_posix()}", Path(str(entry.locate())))
-
-
-def _belongs(path: PurePosixPath) -> bool:
-    inside = ".." not in path.parts and not _NOT_CODE & set(path.parts)
-    return inside and (path.suffix in _CODE_SUFFIXES or path.name == _METADATA)
+        if is_distribution_code(entry.as_posix()):
+            yield ImageFile(f"{APP}/{entry.as_posix()}", Path(str(entry.locate())))

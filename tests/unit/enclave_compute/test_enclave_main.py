@@ -74,8 +74,8 @@ def test_on_aws_it_listens_for_every_context_on_its_port(monkeypatch: pytest.Mon
             made.append((backlog,))
 
     class Served:
-        def __init__(self, _life: object, listener: object, *, parent_cid: int) -> None:
-            made.append((type(listener).__name__, parent_cid))
+        def __init__(self, _life: object, listener: object, *, parent_cids: frozenset[int]) -> None:
+            made.append((type(listener).__name__, *sorted(parent_cids)))
 
         def serve(self) -> None:
             made.append(("served",))
@@ -92,7 +92,7 @@ def test_on_aws_it_listens_for_every_context_on_its_port(monkeypatch: pytest.Mon
         (socket.VMADDR_CID_ANY, 5000),
         (16,),
         ("/dev/nsm",),
-        ("Vsock", 3),
+        ("Vsock", 2, 3),
         ("served",),
     ]
 
@@ -107,7 +107,6 @@ def test_there_are_no_other_options(
         "--help",
         "--listen",
         "--nsm",
-        "--parent-cid",
     }
 
 

@@ -59,13 +59,13 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 def test_it_ends_when_nobody_comes(enclave: Enclave, listener: socket.socket) -> None:
     begun_s = time.monotonic()
-    with serving(Server(enclave.life, listener, parent_cid=3, idle_limit_s=0.3)):
+    with serving(Server(enclave.life, listener, parent_cids={3}, idle_limit_s=0.3)):
         pass
     assert 0.3 <= time.monotonic() - begun_s < WAIT_S
 
 
 def test_a_connection_that_is_open_keeps_it_alive(enclave: Enclave, listener: socket.socket) -> None:
-    with serving(Server(enclave.life, listener, parent_cid=3, idle_limit_s=0.3)) as thread:
+    with serving(Server(enclave.life, listener, parent_cids={3}, idle_limit_s=0.3)) as thread:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(listener.getsockname())
             assert ask(connection, "status").header["phase"] == "empty"
@@ -112,7 +112,7 @@ def test_on_vsock_only_the_parent_is_let_in(enclave: Enclave, peer: object, is_s
     with (
         VsockListener(peer) as listener,
         listener.peer as outside,
-        serving(Server(enclave.life, listener, parent_cid=3)),
+        serving(Server(enclave.life, listener, parent_cids={3})),
     ):
         outside.settimeout(WAIT_S)
         if is_served:

@@ -63,7 +63,7 @@ class ThreadMachines:
 
     def _serve(self, address: str, listener: socket.socket) -> None:
         with listener, simulated_enclave(self.state) as enclave:
-            Server(enclave.life, listener, parent_cid=0).serve()
+            Server(enclave.life, listener, parent_cids=()).serve()
         self._ends[address].set()
 
 
