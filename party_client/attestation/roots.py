@@ -19,10 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from party_client.attestation.errors import NoTrustedRootsError, RootFileError
+from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 
 AWS_PARTITION: Final = "aws"
-AWS_ROOT_G1_SHA256: Final = bytes.fromhex("641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")
-"""Of the certificate (DER), not of the zip file it is published in, whose digest stands on the same page."""
+AWS_ROOT_G1_SHA256: Final = AWS_NITRO_ROOT_G1_SHA256
+"""Of the certificate (DER)."""
 _AWS_ROOT_G1_FILE: Final = "aws_nitro_root_g1.pem"
 
 

@@ -28,7 +28,12 @@ PROGRAM: Final = "concordat"
 ENTRY_POINTS: Final = "concordat.commands"
 TRACEBACK_VARIABLE: Final = "CONCORDAT_TRACEBACK"
 REFUSED, USAGE, INTERRUPTED = 1, 2, 130
-_EXTRAS: Final = {"coordinator": "coordinator", "party_client": "party", "scenarios": "scenarios"}
+_EXTRAS: Final = {
+    "coordinator": "coordinator",
+    "enclave_compute": "party",  # of the enclave's folder only what looks into images, which a party does
+    "party_client": "party",
+    "scenarios": "scenarios",
+}
 
 
 class MissingExtraError(ConcordatError):
@@ -135,7 +140,7 @@ def _load(entry: metadata.EntryPoint) -> click.Command:
     except ModuleNotFoundError as error:
         package = entry.module.partition(".")[0]
         missing = (error.name or "").partition(".")[0]
-        if missing in {*_EXTRAS, "protos", "enclave_compute", ""} or package not in _EXTRAS:
+        if missing in {*_EXTRAS, "protos", ""} or package not in _EXTRAS:
             raise
         extra = _EXTRAS[package]
         raise MissingExtraError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.server import Server, Transport
+from enclave_compute.image.release import release_toml
 from protos.formats.errors import ConcordatError
 from scenarios.hostile.holdings import Holdings
 from scenarios.hostile.machines import Machines
@@ -20,7 +21,7 @@ from scenarios.hostile.mischief import Mischief, Refuser, Step
 from scenarios.hostile.mischiefs import ALL
 from scenarios.hostile.people import People
 from scenarios.hostile.service import HostileService
-from scenarios.machine.cli import release_of, release_toml
+from scenarios.machine.cli import release_of
 from scenarios.machine.pki import root_path
 
 HONEST: Final = Mischief()

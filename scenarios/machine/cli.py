@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
+from enclave_compute.image.release import release_toml
 from scenarios.machine.measure import measure
 from scenarios.machine.pki import fingerprint, load_or_create_root, root_path
 
@@ -98,9 +98,3 @@ def release_of(state: Path, source: Path, name: str) -> dict[str, str]:
     root = load_or_create_root(state)
     measured = {key: value.hex() for key, value in vars(measure(source)).items()}
     return {"name": name, **measured, "root_sha256": fingerprint(root.certificate).hex()}
-
-
-def release_toml(release: dict[str, Any]) -> str:
-    """`release` as an entry of an agreement's `releases`; a JSON string is a TOML string as well."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in release.items()]
-    return "\n".join(["[[releases]]", *lines, ""])

@@ -1,0 +1,21 @@
+"""`concordat image`: look into enclave image files, measure and sign them.
+
+Each command is a module of `commands`.
+"""
+
+from __future__ import annotations
+
+import click
+
+from enclave_compute.image.commands.explain import explain_command
+from enclave_compute.image.commands.measure import measure_command
+from enclave_compute.image.commands.sign import sign_command
+
+
+@click.group("image")
+def group() -> None:
+    """Enclave image files: what one measures, what is in it, who signed it."""
+
+
+for _command in (measure_command, explain_command, sign_command):
+    group.add_command(_command)

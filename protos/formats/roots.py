@@ -1,0 +1,16 @@
+"""Fingerprints of roots that attestation documents end at, as the releases of an agreement name them.
+
+A fingerprint is the SHA-256 of the certificate (DER). It only names a root: parties decide by the
+certificate that they hold themselves. Agreement, `release` (protos/README.md, section 4).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROOT_SHA256_BYTES: Final = 32
+AWS_NITRO_ROOT_G1_SHA256: Final = bytes.fromhex(
+    "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
+)
+"""Of AWS's root G1, partition `aws`, as published in "Verifying the root of trust" (Nitro Enclaves user guide); not
+of the zip file that it is published in, whose digest stands on the same page."""
