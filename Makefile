@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint bench attacks fuzz protos stubs lock clean
+.PHONY: help install demo image test test-slow lint bench attacks fuzz protos stubs lock clean
 
 # The first Python on PATH that is new enough. Another one: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -35,6 +35,10 @@ $(INSTALLED): requirements/build.lock requirements/dev.lock pyproject.toml
 
 demo: $(INSTALLED) ## Run one joint computation from start to end on this machine
 	@$(VENV)/bin/concordat scenario flights
+
+image: $(INSTALLED) ## Build the enclave's image, build/image/concordat.eif, and print what it measures
+	@mkdir -p build/image
+	@$(VENV)/bin/concordat image build --output build/image/concordat.eif
 
 # --- Check -----------------------------------------------------------------------------------------------
 

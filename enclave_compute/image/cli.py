@@ -1,4 +1,4 @@
-"""`concordat image`: look into enclave image files, measure and sign them.
+"""`concordat image`: build enclave image files, look into them, measure and sign them.
 
 Each command is a module of `commands`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from enclave_compute.image.commands.build import build_command
 from enclave_compute.image.commands.explain import explain_command
 from enclave_compute.image.commands.measure import measure_command
 from enclave_compute.image.commands.sign import sign_command
@@ -14,8 +15,8 @@ from enclave_compute.image.commands.sign import sign_command
 
 @click.group("image")
 def group() -> None:
-    """Enclave image files: what one measures, what is in it, who signed it."""
+    """Enclave image files: build one, see what it measures, what is in it and who signed it."""
 
 
-for _command in (measure_command, explain_command, sign_command):
+for _command in (build_command, measure_command, explain_command, sign_command):
     group.add_command(_command)

@@ -1,0 +1,86 @@
+"""Builds the enclave's image from its locked inputs: the same inputs give the same bytes, on any computer.
+
+Inputs are the source folder (our code and the lock of its distributions), the locks of Debian's packages and
+the kernel's source, and nothing of the computer it runs on but a Linux kernel on x86_64. `concordat image
+build` calls this, and so does the Dockerfile.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from enclave_compute.image.debian import read_lock, unpack_packages
+from enclave_compute.image.eif import Measurements, metadata_of, write_eif
+from enclave_compute.image.errors import ImageBuildError
+from enclave_compute.image.kernel import build_kernel
+from enclave_compute.image.ramdisks import make_ramdisks
+from enclave_compute.image.system import PACKAGES
+from enclave_compute.image.wheels import fetch_wheels
+
+COMMAND_LINE: Final = (
+    "reboot=k panic=-1 pci=off console=ttyS0 quiet i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd "
+    "random.trust_cpu=on"
+)
+"""Measured. A panic ends the machine at once; the rest is what an enclave's few devices need, as AWS has it."""
+WHEELS_LOCK: Final = "requirements/enclave.lock"
+_NO_TIME: Final = "1970-01-01T00:00:00Z"
+"""The image does not know when it was built: it would not be the same twice."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image that was written, and what somebody who plans for it wants to know."""
+
+    measurements: Measurements
+    kernel_version: str
+    unpacked_bytes: int
+    """What its file system takes of the enclave's memory."""
+
+
+def build_image(path: Path, *, source_root: Path, version: str, say: Say) -> Built:
+    """Writes the image to `path`, in place of what was there. `say` hears what is being done.
+
+    `source_root` is a checkout. Raises `ImageBuildError` and other `ConcordatError`.
+    """
+    lock = source_root / WHEELS_LOCK
+    if not lock.is_file():
+        raise ImageBuildError(
+            f"{source_root}: no {WHEELS_LOCK} here", hint="give a checkout of the repository: --source DIR"
+        )
+    with tempfile.TemporaryDirectory(prefix="concordat-image-") as folder:
+        work = Path(folder)
+        say("kernel")
+        kernel = build_kernel(say=say)
+        say("Debian packages")
+        debian = unpack_packages(read_lock("image"), PACKAGES, work / "debian")
+        say("wheels")
+        (work / "fetched").mkdir()
+        wheels = fetch_wheels(lock, work / "fetched")
+        say("ramdisks")
+        ramdisks = make_ramdisks(work / "image", debian=debian, wheels=wheels, source_root=source_root)
+        measurements = write_eif(
+            path,
+            kernel=kernel.image,
+            cmdline=COMMAND_LINE,
+            ramdisks=(ramdisks.system, ramdisks.application),
+            metadata=_metadata(version, kernel.version),
+        )
+    return Built(measurements, kernel.version, ramdisks.unpacked_bytes)
+
+
+def _metadata(version: str, kernel_version: str) -> dict[str, object]:
+    return metadata_of(
+        name="concordat",
+        version=version,
+        build_time=_NO_TIME,
+        build_tool="concordat image build",
+        build_tool_version=version,
+        operating_system="Debian 13",
+        kernel_version=kernel_version,
+    )

@@ -1,0 +1,72 @@
+"""`concordat image build`: the image from its locked inputs, the same bytes for everybody."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from enclave_compute.image.build import build_image
+
+_DISTRIBUTION = "concordat"
+
+
+def checkout() -> Path:
+    """The folder that holds the packages this one was imported from."""
+    return Path(__file__).resolve().parents[3]
+
+
+source_option = click.option(
+    "--source",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=checkout,
+    metavar="DIR",
+    help="A checkout of the repository; default: the one this program runs from.",
+)
+
+
+def say(step: str) -> None:
+    """One line for a person, on standard error."""
+    click.echo(f"{step} ...", err=True)
+
+
+@click.command("build")
+@source_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("concordat.eif"),
+    show_default=True,
+    metavar="FILE",
+    help="Where the image file goes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def build_command(source: Path, output: Path, as_json: bool) -> None:
+    """Build the enclave's image.
+
+    Needs Linux on x86_64, a Debian mirror and a Python package index; every file that is fetched has to have
+    the hash in its lock. The first time the kernel is compiled, which takes minutes. The same source gives the
+    same bytes, whoever builds.
+
+    \b
+    Examples:
+      concordat image build
+      concordat image build --source checkout -o build/image/concordat.eif --json
+    """
+    built = build_image(output.absolute(), source_root=source.absolute(), version=version(_DISTRIBUTION), say=say)
+    shown: dict[str, Any] = {
+        "file": str(output),
+        "size_bytes": output.stat().st_size,
+        "unpacked_bytes": built.unpacked_bytes,
+        "kernel": built.kernel_version,
+        **built.measurements.as_hex(),
+    }
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        for key, value in shown.items():
+            click.echo(f"{key:14} {value}")

@@ -1,0 +1,167 @@
+"""Runs inside a booted enclave, in the enclave's own process, and tells what it sees from there.
+
+Put into a test image by `overlay`; never part of a released one. Whoever connects to its port gets one JSON
+object. It says what is there, and what happened when it tried what must not work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import resource
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+PORT = 5001
+FLOOD_PORT = 5002
+FORBIDDEN_MODULES = ("subprocess", "http", "ssl", "pickle", "tarfile", "pip", "ensurepip", "ctypes.util", "asyncio")
+
+
+def start() -> None:
+    """Serve the report in a thread, and a flood of the console in another."""
+    for port, serve in ((PORT, _serve_report), (FLOOD_PORT, _serve_flood)):
+        listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        listener.bind((socket.VMADDR_CID_ANY, port))
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+
+
+def _serve_report(listener: socket.socket) -> None:
+    while True:
+        connection, peer = listener.accept()
+        with connection:
+            try:
+                found: Any = {**report(), "peer": list(peer)}
+            except Exception as error:  # the test shows it
+                found = {"error": repr(error)}
+            connection.sendall(json.dumps(found).encode() + b"\n")
+
+
+def _serve_flood(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        line = b"flood " * 20 + b"\n"
+        written = 0
+        while written < int(connection.makefile("rb").readline()):
+            written += os.write(2, line * 64)
+        connection.sendall(b"done\n")
+
+
+def report() -> dict[str, Any]:
+    """What there is, and how attempts ended: the name of the error, or "allowed"."""
+    return {
+        "processes": list(_processes()),
+        "mounts": [line.split()[:4] for line in Path("/proc/mounts").read_text().splitlines()],
+        "interfaces": {path.name: _text(path / "flags") for path in Path("/sys/class/net").iterdir()},
+        "sockets": list(_sockets()),
+        "programs": sorted(_files(lambda mode: stat.S_ISREG(mode) and bool(mode & 0o111))),
+        "set_id": sorted(_files(lambda mode: bool(mode & (stat.S_ISUID | stat.S_ISGID)))),
+        "writable": sorted(_writable()),
+        "devices": {path.name: oct(path.lstat().st_mode) for path in Path("/dev").iterdir()},
+        "status": dict(_status()),
+        "limits": {"core": _limit(resource.RLIMIT_CORE), "fsize": _limit(resource.RLIMIT_FSIZE)},
+        "environment": dict(os.environ),
+        "modules_found": [name for name in FORBIDDEN_MODULES if _can_find(name)],
+        "attempts": {name: _outcome(attempt) for name, attempt in _ATTEMPTS.items()},
+        "clock": _text(Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
+        "random": _text(Path("/sys/class/misc/hw_random/rng_current")),
+        "kernel": os.uname().release,
+        "memory_kib": int(Path("/proc/meminfo").read_text().split()[1]),
+        "own_peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+def _processes() -> Iterator[dict[str, Any]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+            if words:  # threads of the kernel have none
+                yield {
+                    "pid": int(folder.name),
+                    "user": folder.stat().st_uid,
+                    "words": [word.decode() for word in words],
+                    "threads": len(list((folder / "task").iterdir())),
+                }
+
+
+def _sockets() -> Iterator[dict[str, Any]]:
+    for name in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(name).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(name.name))) as found:
+                    listens = bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                    yield {"family": found.family.name, "listens": listens, "name": list(found.getsockname())}
+
+
+def _walk() -> Iterator[Path]:
+    for folder, subfolders, names in os.walk("/"):
+        subfolders[:] = [name for name in subfolders if Path(folder, name) != Path("/proc")]
+        yield from (Path(folder, name) for name in (*subfolders, *names))
+
+
+def _files(wanted: Callable[[int], bool]) -> Iterator[str]:
+    return (str(path) for path in _walk() if wanted(path.lstat().st_mode))
+
+
+def _writable() -> Iterator[str]:
+    """Folders in which something can be made, and files that can be opened for writing."""
+    for path in (Path("/"), *_walk()):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            with contextlib.suppress(OSError):
+                (path / "probe").touch()
+                yield str(path)
+        elif stat.S_ISREG(mode):
+            with contextlib.suppress(OSError):
+                os.close(os.open(path, os.O_WRONLY))
+                yield str(path)
+
+
+def _status() -> Iterator[tuple[str, str]]:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.startswith("Cap") or name in {"Uid", "Gid", "Groups", "NoNewPrivs"}:
+            yield name, value.strip()
+
+
+def _limit(kind: int) -> list[int]:
+    return list(resource.getrlimit(kind))
+
+
+def _can_find(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
+def _outcome(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except Exception as error:
+        return type(error).__name__
+    return "allowed"
+
+
+_ATTEMPTS: dict[str, Callable[[], object]] = {
+    "become root": lambda: os.setuid(0),
+    "change the host name": lambda: socket.sethostname("probe"),
+    "read the kernel's log": lambda: os.close(os.open("/dev/kmsg", os.O_RDONLY)),
+    "signal process 1": lambda: os.kill(1, 9),
+    "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
+    "raw packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
+    "low vsock port": lambda: _bind_low(),
+    "change the clock": lambda: __import__("time").clock_settime(0, 1.0),
+    "read process 1's memory": lambda: Path("/proc/1/mem").open("rb").read(1),
+}
+
+
+def _bind_low() -> None:
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as low:
+        low.bind((socket.VMADDR_CID_ANY, 80))
