@@ -10,13 +10,20 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
+from coordinator.deadlines import Deadlines
+
 
 class Launcher(Protocol):
     """What the supervisor needs of a place. All methods may be called from any thread."""
 
     @property
     def name(self) -> str:
-        """Shown to people with every job: "local (SIMULATED)", "qemu", "nitro"."""
+        """Shown to people with every job: "local (SIMULATED)", "qemu (UNSIGNED EMULATOR)", "nitro"."""
+        ...
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """How long its enclaves may take."""
         ...
 
     def new_address(self) -> str:
