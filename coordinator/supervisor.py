@@ -15,7 +15,7 @@ from typing import Final
 from coordinator import log
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import Enclaves, bind, status_of
-from coordinator.errors import CoordinatorError, EnclaveUnreachableError, LaunchError
+from coordinator.errors import CannotServeError, CoordinatorError, EnclaveUnreachableError, LaunchError
 from coordinator.jobs import Job, JobEvent, JobState
 from coordinator.launchers import Launcher
 from coordinator.store import Store
@@ -69,9 +69,14 @@ class Supervisor:
         self._lock = threading.Lock()
 
     def recover(self) -> None:
-        """Take up every job where the last process left it; end what is left of those that are over."""
+        """Take up every job where the last process left it; end what is left of those that are over.
+
+        Raises `CannotServeError` for jobs of another launcher.
+        """
         self._consoles.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for job in self._store.jobs.all():
+        jobs = self._store.jobs.all()
+        _require_launcher(self._launcher.name, jobs)
+        for job in jobs:
             if job.is_living:
                 self.keep(job)
             elif job.address:
@@ -231,6 +236,16 @@ class Supervisor:
             said = _last_error_line(self._console(job))
             return JobEvent.FAILED, f"the enclave did not start: {said or error.message}"
         return JobEvent.FAILED, error.message
+
+
+def _require_launcher(name: str, jobs: list[Job]) -> None:
+    """Raise `CannotServeError` if an enclave is somewhere that this launcher knows nothing of."""
+    for job in jobs:
+        if (job.is_living or job.address) and job.launcher != name:
+            raise CannotServeError(
+                f"job {job.job_id} has an enclave of launcher {job.launcher}, got launcher {name}",
+                hint="start with the former launcher and stop in order, which ends its enclaves",
+            )
 
 
 def _last_error_line(console: Path) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from coordinator.deadlines import Deadlines
+
+ENCLAVE_PORT: Final = 5000
+"""Where an enclave image listens on its vsock, emulated or not."""
 
 
 class Launcher(Protocol):

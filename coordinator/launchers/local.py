@@ -7,14 +7,13 @@ restart (`processes`).
 from __future__ import annotations
 
 import secrets
-import shutil
 import socket
 import sys
 from pathlib import Path
 from typing import Final
 
 from coordinator.deadlines import Deadlines
-from coordinator.launchers.processes import Machines, fresh_folder
+from coordinator.launchers.processes import Machines, fresh_folder, remove_folder
 
 _SOCKET_NAME: Final = "enclave.sock"
 _END_WAIT_S: Final = 5.0
@@ -69,7 +68,7 @@ class LocalLauncher:
     def end(self, address: str) -> None:
         """End the machine; then the socket's folder is removed."""
         self._machines.end(address, _folder(address))
-        shutil.rmtree(_folder(address), ignore_errors=True)
+        remove_folder(_folder(address))
 
 
 def _folder(address: str) -> Path:

@@ -9,6 +9,7 @@ could write that down. A process id that belongs to something else by now is rec
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -95,6 +96,12 @@ def fresh_folder(name: str) -> Path:
             hint="set TMPDIR to a folder with a shorter name",
         )
     return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a machine's folder, and never one that `fresh_folder` did not name."""
+    if folder.is_absolute() and folder.name.startswith(_FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes_with_argument(argument: str) -> list[int]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import socket
 import sys
 import time
@@ -23,12 +22,11 @@ from typing import Final
 
 from coordinator.deadlines import Deadlines
 from coordinator.errors import CannotServeError
+from coordinator.launchers import ENCLAVE_PORT
 from coordinator.launchers.emulated_machine import BOOTED_NAME
 from coordinator.launchers.image_file import require_image
-from coordinator.launchers.processes import Machines, fresh_folder
+from coordinator.launchers.processes import Machines, fresh_folder, remove_folder
 
-ENCLAVE_PORT: Final = 5000
-"""Where the enclave listens on its vsock, here and on AWS."""
 SLOWER_TIMES: Final = 5.0
 """Emulated processors take 10 to 20 times as long for Python; most waits have some of that to spare."""
 _PROGRAMS: Final = ("bin/qemu-system-x86_64", "bin/vhost-device-vsock")
@@ -95,7 +93,7 @@ class QemuLauncher:
     def end(self, address: str) -> None:
         """Switch the machine off; then its folder is removed."""
         self._machines.end(address, _folder(address))
-        shutil.rmtree(_folder(address), ignore_errors=True)
+        remove_folder(_folder(address))
 
 
 def connect_through(path: str, *, port: int, timeout_s: float) -> socket.socket:
