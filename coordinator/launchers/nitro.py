@@ -8,6 +8,7 @@ restart.
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from coordinator import log
 from coordinator.deadlines import Deadlines
 from coordinator.errors import CoordinatorError, LaunchError
 from coordinator.launchers import ENCLAVE_PORT
-from coordinator.launchers.image_file import require_image
+from coordinator.launchers.image_file import require_architecture, require_image
 from coordinator.launchers.nitro_address import NitroAddress
 from coordinator.launchers.nitro_answers import EnclaveDescription, NitroCliError
 from coordinator.launchers.nitro_cli import NitroCli
@@ -72,7 +73,9 @@ class NitroLauncher:
     def __init__(self, options: NitroOptions) -> None:
         """Raises `CannotServeError` or another `CoordinatorError` if this instance cannot hold an enclave."""
         self._options = options
-        self._size = EnclaveSize(options.memory_mib, options.vcpus, require_image(options.image))
+        image = require_image(options.image)
+        require_architecture(image, platform.machine())
+        self._size = EnclaveSize(options.memory_mib, options.vcpus, image.size_bytes)
         options.host.require_ready(self._size, options.nitro_cli)
         self._nitro_cli = NitroCli(options.nitro_cli)
         self._machines = Machines(end_wait_s=_END_WAIT_S)

@@ -24,12 +24,13 @@ from coordinator.deadlines import Deadlines
 from coordinator.errors import CannotServeError
 from coordinator.launchers import ENCLAVE_PORT
 from coordinator.launchers.emulated_machine import BOOTED_NAME
-from coordinator.launchers.image_file import require_image
+from coordinator.launchers.image_file import require_architecture, require_image
 from coordinator.launchers.processes import Machines, fresh_folder, remove_folder
 
 SLOWER_TIMES: Final = 5.0
 """Emulated processors take 10 to 20 times as long for Python; most waits have some of that to spare."""
 _PROGRAMS: Final = ("bin/qemu-system-x86_64", "bin/vhost-device-vsock")
+_ARCHITECTURE: Final = "x86_64"
 _SOCKET_NAME: Final = "enclave.sock"
 _END_WAIT_S: Final = 10.0
 _ANSWER: Final = re.compile(rb"OK [0-9]{1,10}\n")
@@ -61,7 +62,7 @@ class QemuLauncher:
                     f"{options.emulator / program}: no such program, expected the emulator's",
                     hint="build it with `make emulator`, and give its folder: --emulator DIR",
                 )
-        require_image(options.image)
+        require_architecture(require_image(options.image), _ARCHITECTURE)
         self._options = options
         self._machines = Machines(end_wait_s=_END_WAIT_S)
 

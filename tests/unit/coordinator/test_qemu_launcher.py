@@ -26,7 +26,10 @@ from tests.unit.coordinator.emulator_stand_in import ANSWERS, emulator_folder, i
 @pytest.fixture
 def options(tmp_path: Path) -> QemuOptions:
     return QemuOptions(
-        emulator_folder(tmp_path / "emulator"), image_file(tmp_path / "enclave.eif"), memory_mib=512, vcpus=1
+        emulator_folder(tmp_path / "emulator"),
+        image_file(tmp_path / "enclave.eif", architecture="x86_64"),
+        memory_mib=512,
+        vcpus=1,
     )
 
 
@@ -218,6 +221,7 @@ def test_an_emulator_or_image_that_is_not_there_is_refused_at_once(
         (tmp_path, options.image, "qemu-system-x86_64"),
         (options.emulator, tmp_path / "missing", "missing"),
         (options.emulator, tmp_path / "text", "not an enclave image"),
+        (options.emulator, image_file(tmp_path / "arm", architecture="aarch64"), "expected one for x86_64"),
     ):
         with pytest.raises(CannotServeError, match=named) as refused:
             QemuLauncher(QemuOptions(emulator, image, memory_mib=512, vcpus=1))
