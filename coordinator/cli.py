@@ -1,4 +1,4 @@
-"""`concordat coordinator`: run one.
+"""`concordat coordinator`: run one, and plan an instance for it.
 
 Standard output gets one line when it serves; events go to standard error. SIGTERM or Ctrl-C ends it with exit
 code 0.
@@ -18,7 +18,8 @@ import click
 from coordinator import log
 from coordinator.daemon import Daemon, DaemonOptions
 from coordinator.errors import CannotServeError
-from coordinator.launchers.local import LocalLauncher, simulated_machine
+from coordinator.launcher_options import chosen, launcher_options
+from coordinator.plan.command import plan
 from coordinator.quotas import GIB, Quotas
 from coordinator.server import Transport
 
@@ -30,6 +31,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 @click.group(name="coordinator")
 def group() -> None:
     """Run the coordinator: it relays, schedules and stores, and is trusted by nobody."""
+
+
+group.add_command(plan)
 
 
 def _quotas(command: _Command) -> _Command:
@@ -53,12 +57,6 @@ def _quotas(command: _Command) -> _Command:
 def _where(command: _Command) -> _Command:
     """Options for where things are."""
     for option in (
-        click.option(
-            "--simulator",
-            type=_FOLDER,
-            metavar="DIR",
-            help="State folder of the local enclaves' simulator; default: ~/.concordat/simulator.",
-        ),
         click.option(
             "--state", type=_FOLDER, metavar="DIR", help="State folder; default: ~/.concordat/coordinator."
         ),
@@ -85,27 +83,7 @@ def _where(command: _Command) -> _Command:
 
 @group.command()
 @_where
-@click.option(
-    "--launcher",
-    type=click.Choice(["local"]),
-    default="local",
-    show_default=True,
-    help="Where enclaves run. Local ones are SIMULATED.",
-)
-@click.option(
-    "--enclave-memory-mib",
-    type=click.IntRange(min=256),
-    default=4096,
-    show_default=True,
-    metavar="MIB",
-    help="Memory of each enclave; agreements name what they need.",
-)
-@click.option(
-    "--enclave-source",
-    type=_FOLDER,
-    metavar="DIR",
-    help="Folder with other enclave code than the installed; parties refuse what they did not agree on.",
-)
+@launcher_options
 @click.option("--operator", "operators", multiple=True, metavar="NAME", help="Caller who may close any job.")
 @click.option("--keep-enclaves", is_flag=True, help="On exit leave enclaves to the next start.")
 @_quotas
@@ -122,14 +100,10 @@ def serve(
     tls: Path | None,
     plaintext: bool,
     state: Path | None,
-    simulator: Path | None,
-    launcher: str,
-    enclave_memory_mib: int,
-    enclave_source: Path | None,
     operators: tuple[str, ...],
     keep_enclaves: bool,
     log_format: log.LogFormat,
-    **quotas: int,
+    **rest: Any,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -137,23 +111,21 @@ def serve(
     Examples:
       concordat coordinator serve --tls certificates --listen 0.0.0.0:50051
       concordat coordinator serve --plaintext --state /tmp/coordinator
+      concordat coordinator serve --tls tls --launcher qemu --image enclave.eif
+      concordat coordinator serve --tls tls --launcher nitro --image enclave.eif
     """
     if plaintext == (tls is not None):
         raise click.UsageError("give --tls DIR, or --plaintext for a loopback address; one of the two")
+    launcher = chosen(rest).make(_home())
     log.configure(log_format)
     options = DaemonOptions(
         state=(state or _home() / "coordinator").absolute(),
         transport=Transport.mutual_tls(addresses, tls) if tls else Transport.plaintext(addresses),
-        quotas=_quotas_of(quotas),
+        quotas=_quotas_of(rest),
         operators=frozenset(operators),
     )
-    machine = simulated_machine(
-        state=(simulator or _home() / "simulator").absolute(),
-        memory_mib=enclave_memory_mib,
-        source=enclave_source.absolute() if enclave_source else None,
-    )
-    daemon = Daemon(options, LocalLauncher(machine))
-    serve_until_signalled(daemon, keep_enclaves=keep_enclaves, how=_how(tls, launcher))
+    daemon = Daemon(options, launcher)
+    serve_until_signalled(daemon, keep_enclaves=keep_enclaves, how=_how(tls, launcher.name))
 
 
 def serve_until_signalled(daemon: Daemon, *, keep_enclaves: bool, how: str) -> None:
@@ -186,7 +158,7 @@ def _quotas_of(given: dict[str, int]) -> Quotas:
 
 def _how(tls: Path | None, launcher: str) -> str:
     transport = "mutual TLS" if tls else "plaintext, loopback only"
-    return f"{transport}; enclaves: {launcher}, SIMULATED"
+    return f"{transport}; enclaves: {launcher}"
 
 
 def _home() -> Path:

@@ -33,12 +33,6 @@ from protos.formats.limits import (
 
 CONNECTIONS_MAX: Final = 14
 """An enclave takes 16: one is held by whoever watches it, one is spare."""
-CONNECT_TIMEOUT_S: Final = 5.0
-STATUS_DEADLINE_S: Final = 5.0
-CALL_DEADLINE_S: Final = 60.0
-FINISH_DEADLINE_S: Final = 600.0
-"""The enclave checks a whole dataset in it."""
-RUN_DEADLINE_S: Final = 3600.0
 _KEY_BUNDLE_MAX_BYTES: Final = 8 * KIB
 _ACCEPTANCE_MAX_BYTES: Final = 4 * KIB
 _PHASE_MAX_CHARACTERS: Final = 32
@@ -73,13 +67,14 @@ class Enclaves:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
+        self.deadlines = launcher.deadlines
         self._room: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
     def open(self, job: Job) -> EnclaveLink:
         """A connection of the caller's own, not counted. Raises `EnclaveUnreachableError`."""
         try:
-            return EnclaveLink(self._launcher.connect(job.address, timeout_s=CONNECT_TIMEOUT_S))
+            return EnclaveLink(self._launcher.connect(job.address, timeout_s=self.deadlines.connect_s))
         except OSError as error:
             raise EnclaveUnreachableError(
                 f"the enclave of job {job.job_id} is not reachable ({error.strerror or error})",
@@ -90,7 +85,7 @@ class Enclaves:
         """A connection for the length of the block."""
         with self._lock:
             room = self._room.setdefault(job.job_id, threading.BoundedSemaphore(CONNECTIONS_MAX))
-        if not room.acquire(timeout=CALL_DEADLINE_S):
+        if not room.acquire(timeout=self.deadlines.call_s):
             raise EnclaveUnreachableError(
                 f"the enclave of job {job.job_id} has {CONNECTIONS_MAX} connections, the most it takes",
             )
@@ -109,7 +104,7 @@ class Enclaves:
             return None
         try:
             with self.link(job) as link:
-                return status_of(link, deadline_s=STATUS_DEADLINE_S)
+                return status_of(link, deadline_s=self.deadlines.status_s)
         except CoordinatorError:
             return None
 
@@ -136,14 +131,16 @@ class Enclaves:
     def finish(self, job: Job, *, upload_id: bytes, signed_manifest: bytes) -> bytes:
         """The enclave's signed acceptance."""
         with self.link(job) as link:
-            frame = link.call(Op.FINISH, deadline_s=FINISH_DEADLINE_S, body=signed_manifest, upload=upload_id)
+            frame = link.call(
+                Op.FINISH, deadline_s=self.deadlines.finish_s, body=signed_manifest, upload=upload_id
+            )
         with _well_formed():
             return require_bytes(frame.body, what="acceptance", max_length=_ACCEPTANCE_MAX_BYTES)
 
     def run(self, job: Job, *, run_id: bytes, signed_request: bytes) -> list[str]:
         """Run the query and wait for it; the receivers that have a sealed result."""
         with self.link(job) as link:
-            frame = link.call(Op.RUN, deadline_s=RUN_DEADLINE_S, body=signed_request, run=run_id)
+            frame = link.call(Op.RUN, deadline_s=self.deadlines.run_s, body=signed_request, run=run_id)
         with _well_formed():
             receivers = frame.header.get("receivers")
             if not isinstance(receivers, list) or not 1 <= len(receivers) <= 2 * PARTIES_MAX:
@@ -170,7 +167,7 @@ class Enclaves:
 
     def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
         with self.link(job) as link:
-            return link.call(op, deadline_s=CALL_DEADLINE_S, body=body, **fields)
+            return link.call(op, deadline_s=self.deadlines.call_s, body=body, **fields)
 
 
 def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
@@ -185,10 +182,10 @@ def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
         return Status(phase, [_slot(slot) for slot in slots])
 
 
-def bind(link: EnclaveLink, *, agreement: bytes, approvals: list[bytes]) -> None:
+def bind(link: EnclaveLink, *, agreement: bytes, approvals: list[bytes], deadline_s: float) -> None:
     """Bind the enclave to an agreement for the rest of its life; again is fine."""
     body = encode({"agreement": agreement, "approvals": approvals})
-    link.call(Op.BIND, deadline_s=CALL_DEADLINE_S, body=body)
+    link.call(Op.BIND, deadline_s=deadline_s, body=body)
 
 
 def _slot(value: Value) -> Slot:

@@ -12,7 +12,7 @@ from typing import Final
 
 from coordinator import log
 from coordinator.enclave_link import EnclaveLink
-from coordinator.enclaves import CALL_DEADLINE_S, Enclaves
+from coordinator.enclaves import Enclaves
 from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
 from coordinator.jobs import Job
 from coordinator.upload import Upload
@@ -33,12 +33,12 @@ def forward(upload: Upload, enclaves: Enclaves, job: Job) -> None:
         record = upload.record
         begun = link.call(
             Op.BEGIN,
-            deadline_s=CALL_DEADLINE_S,
+            deadline_s=enclaves.deadlines.call_s,
             body=record.signed_header,
             dataset=record.dataset,
             upload=record.upload_id,
         )
-        _send_chunks(upload, link, _next_chunk(begun))
+        _send_chunks(upload, link, _next_chunk(begun), deadline_s=enclaves.deadlines.call_s)
 
 
 def forward_while_receiving(upload: Upload, enclaves: Enclaves, current_job: Callable[[], Job]) -> None:
@@ -61,7 +61,7 @@ def forward_while_receiving(upload: Upload, enclaves: Enclaves, current_job: Cal
         time.sleep(_RETRY_S)
 
 
-def _send_chunks(upload: Upload, link: EnclaveLink, number: int) -> None:
+def _send_chunks(upload: Upload, link: EnclaveLink, number: int, *, deadline_s: float) -> None:
     upload.taken(number)
     acknowledged = number
     while True:
@@ -69,7 +69,7 @@ def _send_chunks(upload: Upload, link: EnclaveLink, number: int) -> None:
             chunk = upload.spool.read(number)
             link.send(
                 Op.CHUNK,
-                deadline_s=CALL_DEADLINE_S,
+                deadline_s=deadline_s,
                 body=chunk.sealed,
                 upload=upload.record.upload_id,
                 number=number,
@@ -77,7 +77,7 @@ def _send_chunks(upload: Upload, link: EnclaveLink, number: int) -> None:
             )
             number += 1
         elif link.in_flight:
-            next_chunk = _next_chunk(link.receive(deadline_s=CALL_DEADLINE_S))
+            next_chunk = _next_chunk(link.receive(deadline_s=deadline_s))
             # More than was sent here is possible: the rest of an earlier connection may have arrived late.
             if not acknowledged <= next_chunk <= upload.spool.durable:
                 raise EnclaveAnswerError(

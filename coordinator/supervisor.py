@@ -14,15 +14,14 @@ from typing import Final
 
 from coordinator import log
 from coordinator.enclave_link import EnclaveLink
-from coordinator.enclaves import CALL_DEADLINE_S, Enclaves, bind, status_of
-from coordinator.errors import CoordinatorError, EnclaveUnreachableError, LaunchError
+from coordinator.enclaves import Enclaves, bind, status_of
+from coordinator.errors import CannotServeError, CoordinatorError, EnclaveUnreachableError, LaunchError
 from coordinator.jobs import Job, JobEvent, JobState
 from coordinator.launchers import Launcher
 from coordinator.store import Store
 from protos.formats.calls import Op
 from protos.formats.errors import ConcordatError
 
-START_DEADLINE_S: Final = 120.0
 _REACH_AGAIN_S: Final = 5.0
 _CLOSE_DEADLINE_S: Final = 5.0
 _END_WAIT_S: Final = 30.0
@@ -70,9 +69,14 @@ class Supervisor:
         self._lock = threading.Lock()
 
     def recover(self) -> None:
-        """Take up every job where the last process left it; end what is left of those that are over."""
+        """Take up every job where the last process left it; end what is left of those that are over.
+
+        Raises `CannotServeError` for jobs of another launcher.
+        """
         self._consoles.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for job in self._store.jobs.all():
+        jobs = self._store.jobs.all()
+        _require_launcher(self._launcher.name, jobs)
+        for job in jobs:
             if job.is_living:
                 self.keep(job)
             elif job.address:
@@ -126,13 +130,14 @@ class Supervisor:
         """Until the enclave is bound: launch it if this has not been done, wait for it, bind it."""
         if job.state is JobState.STARTING and not (job.address and self._launcher.is_alive(job.address)):
             watch.job = job = self._launch(job)
-        watch.link = self._reach(watch, START_DEADLINE_S)
+        watch.link = self._reach(watch, self._launcher.deadlines.start_s)
         if watch.link is None:
             return
         if job.state is JobState.STARTING:
-            status_of(watch.link, deadline_s=CALL_DEADLINE_S)
+            call_s = self._launcher.deadlines.call_s
+            status_of(watch.link, deadline_s=call_s)
             board = self._store.agreements.get(job.agreement_digest)
-            bind(watch.link, agreement=board.agreement, approvals=board.approvals)
+            bind(watch.link, agreement=board.agreement, approvals=board.approvals, deadline_s=call_s)
             job = self._advance(job.job_id, JobEvent.BOUND, watch)
         if job.state is JobState.RUNNING:
             log.event("job-running", job=job.job_id, launcher=job.launcher)
@@ -233,6 +238,16 @@ class Supervisor:
         return JobEvent.FAILED, error.message
 
 
+def _require_launcher(name: str, jobs: list[Job]) -> None:
+    """Raise `CannotServeError` if an enclave is somewhere that this launcher knows nothing of."""
+    for job in jobs:
+        if (job.is_living or job.address) and job.launcher != name:
+            raise CannotServeError(
+                f"job {job.job_id} has an enclave of launcher {job.launcher}, got launcher {name}",
+                hint="start with the former launcher and stop in order, which ends its enclaves",
+            )
+
+
 def _last_error_line(console: Path) -> str:
     try:
         with console.open("rb") as file:
@@ -242,4 +257,9 @@ def _last_error_line(console: Path) -> str:
     except OSError:
         return ""
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return said[-1][:_CONSOLE_LINE_CHARACTERS] if said else ""
+    return _printable(said[-1][:_CONSOLE_LINE_CHARACTERS]) if said else ""
+
+
+def _printable(text: str) -> str:
+    """Without what would command a terminal: an enclave writes what it wants on its console."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from coordinator.deadlines import Deadlines
+
+ENCLAVE_PORT: Final = 5000
+"""Where an enclave image listens on its vsock, emulated or not."""
 
 
 class Launcher(Protocol):
@@ -16,7 +21,12 @@ class Launcher(Protocol):
 
     @property
     def name(self) -> str:
-        """Shown to people with every job: "local (SIMULATED)", "qemu", "nitro"."""
+        """Shown to people with every job: "local (SIMULATED)", "qemu (UNSIGNED EMULATOR)", "nitro"."""
+        ...
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """How long its enclaves may take."""
         ...
 
     def new_address(self) -> str:

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from coordinator.deadlines import Deadlines
 from tests.unit.coordinator.fake_enclave import Behaviour, FakeEnclave, listen
 
 
@@ -15,6 +16,7 @@ class ThreadLauncher:
     """A `Launcher` whose enclaves are `FakeEnclave`s that all share one behaviour."""
 
     name = "threads of a test"
+    deadlines = Deadlines()
 
     def __init__(self) -> None:
         self.behaviour = Behaviour()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator.daemon import Daemon, DaemonOptions
+from coordinator.deadlines import Deadlines
 from coordinator.server import Transport
 from enclave_compute.server import Server
 from party_client.agreements import sign
@@ -30,6 +31,7 @@ class ThreadMachines:
     """A `Launcher`: each enclave is a thread, with the root of trust that is kept in `state`."""
 
     name = "threads (SIMULATED)"
+    deadlines = Deadlines()
 
     def __init__(self, state: Path) -> None:
         self.state = state
