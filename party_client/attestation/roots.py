@@ -18,7 +18,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from party_client.attestation.errors import NoTrustedRootsError, RootFileError
+from party_client.attestation.errors import EmulatorMixedError, NoTrustedRootsError, RootFileError
 
 AWS_PARTITION: Final = "aws"
 AWS_ROOT_G1_SHA256: Final = bytes.fromhex("641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")
@@ -58,6 +58,8 @@ class TrustedRoots:
     def __post_init__(self) -> None:
         if not self.roots:
             raise NoTrustedRootsError("got an empty set of trusted roots, expected at least one")
+        if not all(isinstance(root, TrustedRoot) for root in self.roots):
+            raise EmulatorMixedError("trusted roots: got something that is no root certificate beside them")
         names = [root.name for root in self.roots]
         if len(set(names)) != len(names):
             raise RootFileError(f"got two different roots of the same name among {', '.join(sorted(names))}")
