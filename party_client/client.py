@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from party_client.agreements import approval_by, sign
-from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_enclave
+from party_client.attestation import Anchors, TrustedRoots, VerifiedEnclave, verify_enclave
 from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
@@ -125,11 +125,14 @@ class Client:
         coordinator: Coordinator,
         identity: Identity,
         *,
-        roots: TrustedRoots,
+        roots: Anchors,
         state: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`roots` are the authorities whose attestation counts; `state` is this party's own folder."""
+        """`roots` are the authorities whose attestation counts; `state` is this party's own folder.
+
+        `EmulatorUnsafe` in place of roots is for agreements with the unsigned emulator, and refuses others.
+        """
         self.coordinator: Final = coordinator
         self.identity: Final = identity
         self.roots: Final = roots
@@ -143,7 +146,7 @@ class Client:
         *,
         identity: Identity,
         tls: Path | str | None = None,
-        roots: TrustedRoots | None = None,
+        roots: Anchors | None = None,
         state: Path | None = None,
     ) -> Client:
         """A client of the coordinator at HOST:PORT, over TLS with the certificate of the identity's id.
@@ -155,7 +158,7 @@ class Client:
             coordinator = Coordinator.in_plaintext(address)
         else:
             coordinator = Coordinator.over_tls(address, Path(tls), identity.id)
-        return cls(coordinator, identity, roots=roots or TrustedRoots.aws(), state=state)
+        return cls(coordinator, identity, roots=TrustedRoots.aws() if roots is None else roots, state=state)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -177,12 +180,13 @@ class Client:
         """Signs the agreement as this identity and pins the approval; the signed message.
 
         Signs once: an approval of this identity's that is on the board already is pinned again instead, for
-        whoever pinned it there may take it down. Raises `NotAPartyError` or `ExpiredError`.
+        whoever pinned it there may take it down. Raises `NotAPartyError`, `ExpiredError`, and for the
+        unsigned emulator, accepted or not, what `sign` raises.
         """
         stored = self.coordinator.get_agreement(agreement.digest())
         approval = approval_by(agreement, self.identity.id, stored.approvals)
         if approval is None:
-            approval = sign(agreement, self.identity, now=self.clock())
+            approval = sign(agreement, self.identity, now=self.clock(), roots=self.roots)
         self.coordinator.put_approval(agreement.digest(), approval)
         return approval
 

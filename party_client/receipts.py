@@ -22,7 +22,9 @@ from party_client.attestation import (
     AgreementInPcr16,
     AllOf,
     AllowedReleases,
+    Anchors,
     Binding,
+    EmulatorUnsafe,
     TrustedRoot,
     TrustedRoots,
     VerifiedAttestation,
@@ -30,6 +32,7 @@ from party_client.attestation import (
 )
 from party_client.attestation.chain import load_certificate_untrusted
 from party_client.attestation.document import parse_untrusted
+from party_client.attestation.emulator import require_fitting
 from party_client.attestation.errors import BindingMismatchError
 from party_client.attestation.expectations import require_release
 from protos.formats.agreement import Agreement
@@ -74,6 +77,7 @@ class RootFrom(Enum):
 
     CALLER = "a root that you trust"
     AGREEMENT = "the root that all parties named in the agreement"
+    NOBODY = "no root: the UNSIGNED EMULATOR signs nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,7 @@ class VerifiedReceipt:
 
 
 def verify_receipt(
-    data: bytes, *, roots: TrustedRoots, agreement: Agreement | None = None, believe_agreement: bool = False
+    data: bytes, *, roots: Anchors, agreement: Agreement | None = None, believe_agreement: bool = False
 ) -> VerifiedReceipt:
     """The receipt in the file `data`, verified.
 
@@ -119,8 +123,11 @@ def verify_receipt(
     in_force = verify_approvals_untrusted(carried, receipt.approvals)  # step 3
     claims = Claims.decode_untrusted(receipt.claims)
     require_claims_fit(claims, carried)  # step 4
+    require_fitting(carried.releases, roots)
     root_from = RootFrom.CALLER
-    if believe_agreement and (named := _root_named(receipt, carried, roots)) is not None:
+    if isinstance(roots, EmulatorUnsafe):
+        root_from = RootFrom.NOBODY
+    elif believe_agreement and (named := _root_named(receipt, carried, roots)) is not None:
         roots, root_from = named, RootFrom.AGREEMENT
     attestation = _verify_attestation(receipt, carried, roots)  # step 5
     release = require_release(attestation.document, attestation.root, carried.releases)
@@ -192,7 +199,7 @@ def _require_privacy_fits(claims: Claims, query: Query, agreement: Agreement) ->
         raise _mismatch("privacy", f"charges to {[owner for owner, *_ in charged]}", f"budgets of {owners}")
 
 
-def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: TrustedRoots) -> VerifiedAttestation:
+def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: Anchors) -> VerifiedAttestation:
     enclave = [AllowedReleases(agreement.releases), AgreementInPcr16(agreement.digest())]
     claims = Binding(receipt_user_data(receipt.claims))
     try:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, ipc
 
 from party_client import files
-from party_client.attestation import TrustedRoots
+from party_client.attestation import Anchors
 from party_client.identity import Identity
 from party_client.noisy_columns import NoisyColumn, as_facts, as_json, noisy_columns
 from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
@@ -131,7 +131,7 @@ def require_format(path: Path) -> None:
 
 
 def open_verified(
-    sealed: bytes, receipt: bytes, *, expected: Expected, identity: Identity, roots: TrustedRoots
+    sealed: bytes, receipt: bytes, *, expected: Expected, identity: Identity, roots: Anchors
 ) -> Result:
     """The result in `sealed` for `identity`, proved by `receipt`.
 

@@ -49,7 +49,6 @@ class Acts:
         self.stage = stage
         self.rows = rows
         self.agreement = stage.table / f"{scenario.name}.agreement"
-        self.root = stage.table / "root.pem"
         self.files: dict[str, Path] = {}
         self.job = ""
         self.released = pd.DataFrame()
@@ -97,7 +96,7 @@ class Acts:
         simulator = self.stage[COORDINATOR]
         text = simulator.run("simulator", "measure", "--toml")
         (self.stage.table / "release.toml").write_text(text, encoding="utf-8")
-        self.root.write_text(simulator.run("simulator", "root", "--pem"), encoding="utf-8")
+        self.stage.root.write_text(simulator.run("simulator", "root", "--pem"), encoding="utf-8")
         (release,) = tomllib.loads(text)["releases"]
         yield Note(COORDINATOR, f"PCR0 {release['pcr0'][:_DIGITS_SHOWN]}…, under a root that is not AWS's")
         measuring = [
@@ -117,7 +116,7 @@ class Acts:
         made = first.ask("agreement", "compile", toml, "-o", self.agreement)
         yield Note(first.id, f"compiled; digest {made['digest'][:_DIGITS_SHOWN]}…")
         checking = [
-            self.stage[party].begin("agreement", "check", self.agreement, "--root", self.root)
+            self.stage[party].begin("agreement", "check", self.agreement, *self.stage.trust)
             for party in self.scenario.parties
         ]
         for command in checking:
@@ -125,7 +124,7 @@ class Acts:
         signing = [
             self.stage[party].begin(
                 *("agreement", "sign", self.agreement, "--identity", f"{party}.key"),
-                *("--root", self.root, "--yes", "--json", "-o", self.stage.table / f"{party}.approval"),
+                *(*self.stage.trust, "--yes", "--json", "-o", self.stage.table / f"{party}.approval"),
             )
             for party in self.scenario.parties
         ]
@@ -162,7 +161,7 @@ class Acts:
             self.stage[owner].begin(
                 *("dataset", "send", self.files[dataset], "--agreement", self.agreement),
                 *("--dataset", dataset, "--job", self.job, "--identity", f"{owner}.key"),
-                *("--root", self.root, "--json"),
+                *(*self.stage.trust, "--json"),
             )
             for dataset, owner in self.scenario.owners.items()
         ]
@@ -178,7 +177,7 @@ class Acts:
         chosen = [f"--param={name}={value}" for name, value in self.scenario.parameters.items()]
         ran = self.stage[asker].ask(
             *("job", "run", self.scenario.query, "--job", self.job, "--agreement", self.agreement),
-            *("--identity", f"{asker}.key", "--root", self.root),
+            *("--identity", f"{asker}.key", *self.stage.trust),
             *chosen,
         )
         shown = ", ".join(f"{name} = {value}" for name, value in ran["parameters"].items())
@@ -188,7 +187,7 @@ class Acts:
         getting = [
             self.stage[receiver].begin(
                 *("result", "get", ran["run"], "--job", self.job, "--agreement", self.agreement),
-                *("--identity", f"{receiver}.key", "--root", self.root, "--json"),
+                *("--identity", f"{receiver}.key", *self.stage.trust, "--json"),
                 *("-o", RESULT_FILE, "--receipt", RECEIPT_FILE),
             )
             for receiver in self.scenario.receivers
@@ -208,7 +207,7 @@ class Acts:
     def verify_receipt(self) -> Iterator[Note]:
         """From the one file, with nobody left to ask."""
         verifying = [
-            self.stage[receiver].begin("receipt", "verify", RECEIPT_FILE, "--root", self.root, "--json")
+            self.stage[receiver].begin("receipt", "verify", RECEIPT_FILE, *self.stage.trust, "--json")
             for receiver in self.scenario.receivers
         ]
         for command in verifying:

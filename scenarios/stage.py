@@ -1,8 +1,8 @@
 """Where a scenario is played: a folder with a home for everybody, a table in the middle, and a coordinator.
 
-Nothing is shared but what lies on the table: public keys, the agreement, approvals, and the simulator's
-root. Whatever happens on the stage, leaving it ends every process that was started there, the enclaves
-included, which are made to outlive a coordinator that falls over.
+Nothing is shared but what lies on the table: public keys, the agreement, approvals, and the root of trust
+of the enclaves. Whatever happens on the stage, leaving it ends every process that was started there, the
+enclaves included, which are made to outlive a coordinator that falls over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -24,6 +24,8 @@ from scenarios.role import Command, Role
 
 COORDINATOR: Final = "coordinator"
 OPERATOR: Final = "operator"
+UNSAFE_EMULATOR: Final = ("--unsafe-emulator",)
+"""What commands are told about enclaves in an emulator that signs nothing."""
 START_TIMEOUT_S: Final = 60
 END_TIMEOUT_S: Final = 20.0
 _SERVING: Final = "coordinator: serving at "
@@ -34,11 +36,17 @@ class Stage:
     """The folder and everybody in it. A context manager; leaving it ends what was started.
 
     `people` are the ids of parties and analysts. The coordinator runs on this computer, at any free port.
+    Everybody's commands are told by `trust` what vouches for the enclaves: the root that lies on the table as
+    `root`, unless the caller says otherwise (`UNSAFE_EMULATOR`).
     """
 
-    def __init__(self, folder: Path, people: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, people: Mapping[str, str], *, trust: Sequence[str] | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self.table = self.folder / "table"
+        self.root = self.table / "root.pem"
+        self.trust = ("--root", str(self.root)) if trust is None else tuple(trust)
         self.roles = {name: Role(name, self.folder / name) for name in (*people, COORDINATOR, OPERATOR)}
         self.table.mkdir(parents=True, exist_ok=True)
         # Enclaves listen at Unix sockets, whose paths must be short; `folder` may be anywhere.

@@ -301,13 +301,17 @@ def asking(connection: socket.socket) -> Callable[[Frame], Frame]:
 
 @contextlib.contextmanager
 def simulated_module(
-    state: Path, *, pcrs: tuple[bytes, ...] = PCRS, clock: datetime | None = None
+    state: Path,
+    *,
+    pcrs: tuple[bytes, ...] = PCRS,
+    clock: datetime | None = None,
+    signer_class: type[DocumentSigner] = DocumentSigner,
 ) -> Iterator[tuple[socket.socket, TrustedRoots]]:
     """A security module behind a socket, and the root that it signs under, which is kept in `state`."""
     root = load_or_create_root(state)
     module_id = ModuleId.random()
     bank = PcrBank(pcr0=pcrs[0], pcr1=pcrs[1], pcr2=pcrs[2], instance_id=module_id.instance_id)
-    signer = DocumentSigner(root, module_id, **({} if clock is None else {"clock": lambda: clock}))
+    signer = signer_class(root, module_id, **({} if clock is None else {"clock": lambda: clock}))
     inside, outside = socket.socketpair()
     with inside:
         thread = threading.Thread(target=serve, args=(outside, SimulatedNsm(bank, signer)), daemon=True)
@@ -319,10 +323,14 @@ def simulated_module(
 
 @contextlib.contextmanager
 def simulated_enclave(
-    state: Path, *, pcrs: tuple[bytes, ...] = PCRS, clock: datetime | None = None
+    state: Path,
+    *,
+    pcrs: tuple[bytes, ...] = PCRS,
+    clock: datetime | None = None,
+    signer_class: type[DocumentSigner] = DocumentSigner,
 ) -> Iterator[Enclave]:
     """An enclave that has just started; its machine's root is kept in `state`."""
-    with simulated_module(state, pcrs=pcrs, clock=clock) as (stream, roots):
+    with simulated_module(state, pcrs=pcrs, clock=clock, signer_class=signer_class) as (stream, roots):
         nsm = Nsm(NsmStreamDevice(stream))
         life = Life(nsm)
         yield Enclave(roots, partial(answer_untrusted, life), life, nsm)

@@ -22,10 +22,10 @@ from party_client.agreements.plain_language import (
     window_sentences,
 )
 from party_client.agreements.privacy_budgets import BudgetCheck, budget_checks, owners_with_budget
-from party_client.agreements.releases import AWS, ReleaseCheck, check_release
+from party_client.agreements.releases import AWS, EMULATOR, ReleaseCheck, check_release
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.validity import Validity, validity
-from party_client.attestation import TrustedRoots
+from party_client.attestation import Anchors
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan, QueryRefusedError, compile_query
@@ -123,12 +123,17 @@ class Check:
         return tuple(release for release in self.releases if release.kind != AWS)
 
     @property
+    def is_unsigned_emulator(self) -> bool:
+        """Whether it accepts, perhaps beside others, an emulator whose documents nobody signs."""
+        return any(release.kind == EMULATOR for release in self.releases)
+
+    @property
     def refused(self) -> tuple[QueryCheck, ...]:
         """Queries that the enclave would refuse."""
         return tuple(query for query in self.queries if query.refusal is not None)
 
 
-def check(agreement: Agreement, *, now: datetime, roots: TrustedRoots) -> Check:
+def check(agreement: Agreement, *, now: datetime, roots: Anchors) -> Check:
     """The account of `agreement` at `now`, for somebody who believes `roots`."""
     compiled = [_compile(agreement, query) for query in agreement.queries]
     plans = [plan for plan in compiled if isinstance(plan, Plan)]

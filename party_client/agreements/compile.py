@@ -3,7 +3,7 @@
 `compile_toml` reads the file and the identities and releases that it names, and returns an `Agreement` whose
 canonical bytes decode to itself: two parties that compile the same text get the same digest, whatever their
 editor does to line ends. Every mistake is an `AgreementError` that names file, table and key, or an
-`IdentityFileError`. The package's docstring shows every key.
+`IdentityFileError`, or an `EmulatorMixedError`. The package's docstring shows every key.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from party_client.agreements.privacy_text import read_noise, read_privacy
 from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
 from party_client.agreements.table import Table, located
 from party_client.agreements.toml_file import read_toml
+from party_client.attestation.emulator import require_unmixed
 from party_client.identity import PublicIdentity
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.identifiers import DIGEST_BYTES, from_hex
@@ -45,6 +46,7 @@ def compile_toml(path: Path) -> Agreement:
     releases = tuple(
         release for place, value in top.tables("releases") for release in _releases(place, value, folder)
     )
+    require_unmixed(releases)
     privacy = tuple(read_privacy(place, value) for place, value in top.tables("privacy"))
     bounds = _limits(f"{path.name}: [limits]", dict(top.items("limits")))
     with located(path.name):

@@ -23,6 +23,7 @@ def facts(agreement: Agreement) -> dict[str, Any]:
             entry["fingerprint"] = fingerprint(person)
     return {
         "digest": agreement.digest(),
+        "unsigned_emulator": any(release.is_unsigned_emulator for release in agreement.releases),
         "valid_from": time_text(agreement.valid_from_s),
         "valid_until": time_text(agreement.valid_until_s),
         **fields,

@@ -15,7 +15,7 @@ from typing import Final
 from party_client.agreements.derived_tables import inner_conditions, per_unit_tables
 from party_client.agreements.noisy_queries import noisy_inferences, protected_owners
 from party_client.agreements.plain_language import expression_text, parameter_choices
-from party_client.agreements.releases import SIMULATED, UNKNOWN
+from party_client.agreements.releases import EMULATOR, SIMULATED, UNKNOWN
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.plan import Plan
@@ -59,6 +59,17 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
             f"{SIMULATED}: a release accepted here runs on an ordinary computer, whose owner can read "
             "everything. Never send real data under this agreement."
         )
+    if EMULATOR in kinds:
+        yield (
+            f"{EMULATOR}: of a release accepted here no attestation is signed. Whoever runs the emulator, or "
+            "stands between it and you, can read and change everything. Never send real data under this "
+            "agreement."
+        )
+        if len(set(kinds)) > 1:
+            yield (
+                f"{EMULATOR} beside other releases: who signs for both accepts whatever the emulator says. "
+                "Nobody can sign it here: make two agreements."
+            )
     if UNKNOWN in kinds:
         yield (
             f"{UNKNOWN}: a release accepted here is vouched for by a root of trust that is neither AWS's nor "

@@ -14,6 +14,8 @@ from datetime import datetime
 
 from party_client.agreements.errors import NotAPartyError
 from party_client.agreements.validity import require_not_expired
+from party_client.attestation import Anchors
+from party_client.attestation.emulator import require_fitting
 from party_client.identity import Identity, fingerprint
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import Approval, sign_approval, verify_approval_untrusted
@@ -51,9 +53,15 @@ def require_party(agreement: Agreement, identity: Identity) -> None:
         )
 
 
-def sign(agreement: Agreement, identity: Identity, *, now: datetime) -> bytes:
-    """The approval of `agreement` by `identity`: a COSE_Sign1 message over the agreement's digest."""
+def sign(agreement: Agreement, identity: Identity, *, now: datetime, roots: Anchors | None = None) -> bytes:
+    """The approval of `agreement` by `identity`: a COSE_Sign1 message over the agreement's digest.
+
+    Whose roots the releases name is for the reader of the leak report. But the unsigned emulator has to be
+    accepted by name, as `roots`: raises `EmulatorNotAcceptedError`, or `EmulatorMixedError` for other
+    releases than its.
+    """
     require_party(agreement, identity)
+    require_fitting(agreement.releases, roots)
     require_not_expired(agreement, now=now)
     return sign_approval(
         agreement.digest(), party=identity.id, key=identity.signing_key, signed_at_s=int(now.timestamp())

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
+from party_client.attestation.emulator import UNSIGNED_EMULATOR
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+
 _SINGULAR: Final = {
     "analysts": "analyst",
     "columns": "column",
@@ -105,6 +108,8 @@ def value_text(key: str, value: Any) -> str:
 def _single_text(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if key == "root_sha256" and value == UNSIGNED_EMULATOR_SHA256:
+        return UNSIGNED_EMULATOR
     if isinstance(value, bytes):
         return f"{value[:_SHOWN_BYTES].hex()}…"
     if key.endswith("_s"):
@@ -125,6 +130,8 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
         return ""  # whatever it is, budgets bound what all runs show
     if len(path) == 2 and path[0] in _GRANTS:
         return _either(before is None, after is None)
+    if path[-1] == "root_sha256":
+        return _either(after == UNSIGNED_EMULATOR_SHA256, before == UNSIGNED_EMULATOR_SHA256)
     return _rule_direction(path, before, after)
 
 

@@ -6,10 +6,12 @@
 raises a named `AttestationError` or returns a `VerifiedAttestation`. General layout: one module per concept
 (`cbor`, `cose_sign1`, `document`, `roots`, `chain`, `measurements`,
 `policy`, `expectations`), put in order by `verifier`;
-`enclave` adds what an agreement demands; `explain` shows a document to people and verifies nothing.
+`enclave` adds what an agreement demands; `emulator` is for documents that nobody signs, and unsafe by name;
+`explain` shows a document to people and verifies nothing.
 """
 
 from party_client.attestation.document import AttestationDocument
+from party_client.attestation.emulator import Anchor, Anchors, EmulatorUnsafe
 from party_client.attestation.enclave import VerifiedEnclave, verify_enclave
 from party_client.attestation.errors import AttestationError
 from party_client.attestation.evidence import VerifiedAttestation
@@ -31,12 +33,15 @@ __all__ = [
     "AllowDebugUnsafe",
     "AllowedMeasurements",
     "AllowedReleases",
+    "Anchor",
+    "Anchors",
     "AnyMeasurementUnsafe",
     "AnyNonceUnsafe",
     "AnyOf",
     "AttestationDocument",
     "AttestationError",
     "Binding",
+    "EmulatorUnsafe",
     "Explanation",
     "Measurements",
     "Policy",

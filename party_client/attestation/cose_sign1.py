@@ -47,12 +47,9 @@ class CoseSign1:
 def parse_cose_untrusted(document: bytes) -> CoseSign1:
     """The parts of `document` (at most 12 KiB, what an NSM can answer). Raises `AttestationError`s."""
     # Step 1. Size, and CBOR shape.
-    if not 1 <= len(document) <= ATTESTATION_DOCUMENT_MAX_BYTES:
-        raise DocumentSizeError(
-            f"got a document of {len(document)} bytes, expected 1 to {ATTESTATION_DOCUMENT_MAX_BYTES}"
-        )
+    require_document_size(document)
     untagged = document[1:] if document.startswith(_TAG_18) else document
-    protected, unprotected, payload, signature = _four_parts(untagged)
+    protected, unprotected, payload, signature = four_parts_untrusted(untagged)
     # Step 2. ES384 and only ES384; no unprotected header; r || s and not DER.
     if protected != PROTECTED_ES384:
         raise AlgorithmError(
@@ -71,7 +68,16 @@ def parse_cose_untrusted(document: bytes) -> CoseSign1:
     return CoseSign1(payload=payload, signature=signature)
 
 
-def _four_parts(untagged: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
+def require_document_size(document: bytes) -> None:
+    """Raises `DocumentSizeError` for what no NSM can have made."""
+    if not 1 <= len(document) <= ATTESTATION_DOCUMENT_MAX_BYTES:
+        raise DocumentSizeError(
+            f"got a document of {len(document)} bytes, expected 1 to {ATTESTATION_DOCUMENT_MAX_BYTES}"
+        )
+
+
+def four_parts_untrusted(untagged: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
+    """Protected and unprotected header, payload, signature: of these types, with whatever is in them."""
     parts = decode_untrusted(untagged, what="COSE_Sign1", allow_indefinite=False)
     if type(parts) is not list or len(parts) != 4:
         got = f"{len(parts)} elements" if type(parts) is list else type(parts).__name__

@@ -12,6 +12,7 @@ from dataclasses import InitVar, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from party_client.attestation.emulator import Anchors, require_fitting
 from party_client.attestation.errors import BindingMismatchError
 from party_client.attestation.evidence import VerifiedAttestation
 from party_client.attestation.expectations import (
@@ -21,7 +22,6 @@ from party_client.attestation.expectations import (
     require_release,
 )
 from party_client.attestation.policy import AllOf
-from party_client.attestation.roots import TrustedRoots
 from party_client.attestation.verifier import MAX_AGE, MAX_SKEW, verify_now
 from protos.formats.binding import KeyBundle, attestation_user_data
 from protos.formats.errors import FormatError
@@ -32,7 +32,10 @@ _MINT: Final = object()
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedEnclave:
-    """An enclave to which data may be sealed. Made by `verify_enclave` and nothing else."""
+    """An enclave to which data may be sealed. Made by `verify_enclave` and nothing else.
+
+    If `attestation.is_unsigned_emulator`, sealing protects nothing: only made-up data may be sent.
+    """
 
     attestation: VerifiedAttestation
     keys: KeyBundle
@@ -50,7 +53,7 @@ def verify_enclave(
     document: bytes,
     key_bundle: bytes,
     *,
-    roots: TrustedRoots,
+    roots: Anchors,
     nonce: bytes,
     agreement_digest: bytes,
     releases: Sequence[Release],
@@ -61,8 +64,10 @@ def verify_enclave(
     """The enclave behind `document`, with the keys in `key_bundle` (the bytes that the enclave sent).
 
     `nonce` is what was just sent; `releases` are those of the agreement, each with its root. Raises
-    `AttestationError` subclasses, nothing else.
+    `AttestationError` subclasses, nothing else. With `EmulatorUnsafe` in place of roots, whoever runs the
+    emulator holds the keys that are named here.
     """
+    require_fitting(releases, roots)
     try:
         keys = KeyBundle.decode_untrusted(key_bundle)
     except FormatError as error:

@@ -54,6 +54,26 @@ class PolicyError(AttestationError):
     next_step = "name the allowed measurements, or say AnyMeasurementUnsafe() if that is what you mean"
 
 
+class EmulatorMixedError(AttestationError):
+    """The unsigned emulator beside something that is signed: whoever accepts both has checked neither."""
+
+    code = "attestation/emulator-mixed"
+    next_step = (
+        "an agreement is for the emulator alone or for real enclaves; --unsafe-emulator goes with the first, "
+        "roots of trust with the second"
+    )
+
+
+class EmulatorNotAcceptedError(AttestationError):
+    """The agreement is for the unsigned emulator, which nobody accepts without saying so."""
+
+    code = "attestation/emulator-not-accepted"
+    next_step = (
+        "never send real data under this agreement; for trials with data that may be seen by anybody, say "
+        "--unsafe-emulator"
+    )
+
+
 # Step 1: size and CBOR shape.
 
 
@@ -113,6 +133,13 @@ class SignatureEncodingError(AttestationError):
     """The signature is not the 96 bytes r || s of ES384."""
 
     code = "attestation/signature-encoding"
+
+
+class NotTheEmulatorsError(AttestationError):
+    """Under `EmulatorUnsafe`: not exactly what QEMU's emulator writes where others have a signature."""
+
+    code = "attestation/not-the-emulators"
+    next_step = "a signed document is verified under its root of trust, without --unsafe-emulator"
 
 
 # Step 3: fields.

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Final, Literal
 
 from party_client.attestation.document import AttestationDocument
+from party_client.attestation.emulator import Anchor, EmulatorUnsafe
 from party_client.attestation.measurements import CODE_REGISTERS
-from party_client.attestation.roots import TrustedRoot
 
 _MINT: Final = object()
 How = Literal["live", "replay"]
@@ -20,10 +20,14 @@ How = Literal["live", "replay"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedAttestation:
-    """A document that passed every step. Made by `verify_now` and `verify_replay`, and nothing else."""
+    """A document that passed every step. Made by `verify_now` and `verify_replay`, and nothing else.
+
+    If it `is_unsigned_emulator`, every step but 4 and 5, which the caller renounced.
+    """
 
     document: AttestationDocument
-    root: TrustedRoot
+    root: Anchor
+    """A trusted root; `EmulatorUnsafe` where nothing was signed and nobody vouches for the document."""
     how: How
     """`live`: fresh now. `replay`: was valid when it was signed, which says nothing about now."""
     verified_at: datetime
@@ -40,6 +44,11 @@ class VerifiedAttestation:
             )
 
     @property
+    def is_unsigned_emulator(self) -> bool:
+        """Whether steps 4 and 5 were left out, as asked: then anybody can have written the document."""
+        return isinstance(self.root, EmulatorUnsafe)
+
+    @property
     def measurements(self) -> tuple[bytes, bytes, bytes]:
         """PCR0, PCR1, PCR2, 48 bytes each; all zero for a debug enclave that the policy let through."""
         pcr0, pcr1, pcr2 = (self.document.require_pcr(index) for index in CODE_REGISTERS)
@@ -49,7 +58,7 @@ class VerifiedAttestation:
 def mint_verified(
     document: AttestationDocument,
     *,
-    root: TrustedRoot,
+    root: Anchor,
     how: How,
     verified_at: datetime,
     nonce_compared: bool,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from party_client.attestation.document import AttestationDocument, shown
+from party_client.attestation.emulator import Anchor, require_unmixed
 from party_client.attestation.errors import (
     AgreementMismatchError,
     BindingMismatchError,
@@ -26,7 +27,6 @@ from party_client.attestation.measurements import (
     extended_once,
 )
 from party_client.attestation.policy import Policy
-from party_client.attestation.roots import TrustedRoot
 from protos.formats.limits import USER_DATA_ACCEPT_MAX_BYTES
 from protos.formats.participants import Release
 
@@ -47,7 +47,7 @@ class AllowedMeasurements(Policy):
         """Yes: these and no others."""
         return True
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:  # noqa: ARG002
+    def require(self, document: AttestationDocument, root: Anchor) -> None:  # noqa: ARG002
         """Raises `MeasurementMismatchError`."""
         require_measurements(document, self.allowed)
 
@@ -59,7 +59,10 @@ class AllowedMeasurements(Policy):
 
 @dataclass(frozen=True)
 class AllowedReleases(Policy):
-    """As `AllowedMeasurements`, and under the root that the release names: simulated is not real."""
+    """As `AllowedMeasurements`, and under the root that the release names: simulated is not real.
+
+    Releases of the unsigned emulator stand alone; beside others they raise `EmulatorMixedError`.
+    """
 
     releases: Sequence[Release]
 
@@ -67,13 +70,14 @@ class AllowedReleases(Policy):
         object.__setattr__(self, "releases", tuple(self.releases))
         if not self.releases:
             raise PolicyError("got an empty list of allowed releases, which would let nothing through")
+        require_unmixed(self.releases)
 
     @property
     def decides_measurements(self) -> bool:
         """Yes: these and no others."""
         return True
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Raises `MeasurementMismatchError` or `RootNotAllowedError`."""
         require_release(document, root, self.releases)
 
@@ -93,7 +97,7 @@ class AgreementInPcr16(Policy):
                 f"agreement digest: got {len(self.agreement_digest)} bytes, expected {PCR_BYTES} (SHA-384)"
             )
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:  # noqa: ARG002
+    def require(self, document: AttestationDocument, root: Anchor) -> None:  # noqa: ARG002
         """Raises `PcrMissingError` or `AgreementMismatchError`."""
         got, expected = document.require_pcr(AGREEMENT_REGISTER), extended_once(self.agreement_digest)
         if got != expected:
@@ -116,7 +120,7 @@ class Binding(Policy):
         if not 1 <= len(self.user_data) <= USER_DATA_ACCEPT_MAX_BYTES:
             raise ExpectationError(f"expected user_data: got {len(self.user_data)} bytes, expected 1 to 1024")
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:  # noqa: ARG002
+    def require(self, document: AttestationDocument, root: Anchor) -> None:  # noqa: ARG002
         """Raises `BindingMismatchError`."""
         if document.user_data != self.user_data:
             got, expected = shown(document.user_data), shown(self.user_data)
@@ -132,7 +136,7 @@ def require_measurements(document: AttestationDocument, allowed: Sequence[Measur
         raise _mismatch(document, allowed)
 
 
-def require_release(document: AttestationDocument, root: TrustedRoot, releases: Sequence[Release]) -> Release:
+def require_release(document: AttestationDocument, root: Anchor, releases: Sequence[Release]) -> Release:
     """Step 9. The release that `document` measures, under its own root.
 
     Raises `MeasurementMismatchError`, or `RootNotAllowedError` when only the root is another one.

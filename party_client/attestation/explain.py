@@ -30,6 +30,7 @@ from party_client.attestation.document import (
     TIMESTAMP_MAX_MS,
     parse_untrusted,
 )
+from party_client.attestation.emulator import PROTECTED_UNSIGNED, is_unsigned
 from party_client.attestation.errors import AttestationError, CertificateMalformedError
 from party_client.attestation.explain_text import render
 from party_client.attestation.measurements import CODE_REGISTERS, ZERO_PCR
@@ -85,7 +86,7 @@ def explain(document: bytes) -> Explanation:
         facts["envelope"] = _envelope(document, parts)
         fields = _decode_leniently(parts[2])
         if isinstance(fields, dict):
-            facts |= _fields(fields)
+            facts |= _fields(fields) | {"unsigned_emulator": is_unsigned(parts, fields)}
     return Explanation(facts)
 
 
@@ -128,12 +129,18 @@ def _envelope(document: bytes, parts: list[Any]) -> dict[str, Any]:
         "tagged": document.startswith(b"\xd2"),
         "elements": len(parts),
         "protected_header": _value(protected),
-        "algorithm": "ES384" if protected == PROTECTED_ES384 else "not ES384",
+        "algorithm": _algorithm(protected),
         "unprotected_header_empty": unprotected == {},
         "payload_bytes": len(payload) if isinstance(payload, bytes) else None,
         "payload_map": "indefinite length" if _begins_indefinite_map(payload) else "definite length",
         "signature_bytes": len(signature) if isinstance(signature, bytes) else None,
     }
+
+
+def _algorithm(protected: Any) -> str:
+    if protected == PROTECTED_ES384:
+        return "ES384"
+    return "UNSIGNED (-1)" if protected == PROTECTED_UNSIGNED else "not ES384"
 
 
 def _begins_indefinite_map(payload: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+UNSIGNED: Final = "EMULATOR: QEMU's placeholder in place of certificates and signature; anybody can write it"
 _INDENT: Final = "  "
 _LABEL_CHARACTERS: Final = 14
 _HEX_SHOWN_CHARACTERS: Final = 48
@@ -38,6 +39,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _payload(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["unsigned_emulator"]:
+        yield _row("UNSIGNED", UNSIGNED)
     yield _row("module", facts["module_id"])
     yield _row("signed at", _time(facts["signed_at"]))
     yield _row("debug mode", _debug_mode(facts["debug_mode"]))

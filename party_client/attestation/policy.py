@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from party_client.attestation.document import AttestationDocument
+from party_client.attestation.emulator import Anchor
 from party_client.attestation.errors import AttestationError, NoAlternativeError, PolicyError
-from party_client.attestation.roots import TrustedRoot
 
 
 class Policy(ABC):
@@ -30,7 +30,7 @@ class Policy(ABC):
         return False
 
     @abstractmethod
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Raises an `AttestationError` unless `document`, vouched for by `root`, meets the condition."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class AnyMeasurementUnsafe(Policy):
         """Yes, in so many words: any."""
         return True
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Nothing is required."""
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class AllowDebugUnsafe(Policy):
         """Yes."""
         return True
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Nothing is required."""
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class AllOf(Policy):
         """If any of them says so."""
         return any(policy.permits_debug for policy in self.policies)
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Raises what the first failing policy raises."""
         for policy in self.policies:
             policy.require(document, root)
@@ -116,7 +116,7 @@ class AnyOf(Policy):
         """If all of them say so."""
         return all(policy.permits_debug for policy in self.policies)
 
-    def require(self, document: AttestationDocument, root: TrustedRoot) -> None:
+    def require(self, document: AttestationDocument, root: Anchor) -> None:
         """Raises `NoAlternativeError` with the reason of each."""
         reasons = []
         for policy in self.policies:

@@ -18,8 +18,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+<<<<<<< HEAD
 from party_client.attestation.errors import NoTrustedRootsError, RootFileError
 from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
+=======
+from party_client.attestation.errors import EmulatorMixedError, NoTrustedRootsError, RootFileError
+>>>>>>> policy
 
 AWS_PARTITION: Final = "aws"
 AWS_ROOT_G1_SHA256: Final = AWS_NITRO_ROOT_G1_SHA256
@@ -59,6 +63,8 @@ class TrustedRoots:
     def __post_init__(self) -> None:
         if not self.roots:
             raise NoTrustedRootsError("got an empty set of trusted roots, expected at least one")
+        if not all(isinstance(root, TrustedRoot) for root in self.roots):
+            raise EmulatorMixedError("trusted roots: got something that is no root certificate beside them")
         names = [root.name for root in self.roots]
         if len(set(names)) != len(names):
             raise RootFileError(f"got two different roots of the same name among {', '.join(sorted(names))}")

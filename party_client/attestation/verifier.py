@@ -11,6 +11,9 @@ returns is a `VerifiedAttestation`; otherwise one named `AttestationError` leave
     5  signature                        here          11  user_data binds the keys    policy
     6  age                              here
 
+With `EmulatorUnsafe` in place of roots, `emulator` reads the document, in a step 2 of its own, and there is
+no step 4 or 5; the rest is the same.
+
 What the caller still has to do: make the nonce (32 fresh random bytes) and send it itself; use only the keys
 that `user_data` binds (`enclave.verify_enclave` does steps 9 to 11 in full); verify again for every session.
 
@@ -21,6 +24,7 @@ on the bytes of the document.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -33,6 +37,12 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from party_client.attestation.chain import verify_chain
 from party_client.attestation.cose_sign1 import CoseSign1
 from party_client.attestation.document import AttestationDocument, parse_untrusted, shown
+from party_client.attestation.emulator import (
+    Anchor,
+    Anchors,
+    EmulatorUnsafe,
+    parse_unsigned_untrusted,
+)
 from party_client.attestation.errors import (
     DebugModeError,
     ExpectationError,
@@ -66,7 +76,7 @@ class AnyNonceUnsafe:
 def verify_now(
     document: bytes,
     *,
-    roots: TrustedRoots,
+    roots: Anchors,
     nonce: bytes | AnyNonceUnsafe,
     policy: Policy,
     now: datetime,
@@ -76,15 +86,15 @@ def verify_now(
     """A document made for this caller, just now.
 
     `nonce` is what was sent with the request. `now` is the caller's clock (aware); `max_age` bounds how long
-    ago the document was signed, `max_skew` how far its clock may be ahead of the caller's. Raises
-    `AttestationError` subclasses, nothing else.
+    ago the document was signed, `max_skew` how far its clock may be ahead of the caller's. `roots` may be
+    `EmulatorUnsafe`: see there. Raises `AttestationError` subclasses, nothing else.
     """
     _require_sound_request(policy, nonce, now)
-    cose, parsed = parse_untrusted(document)  # steps 1 to 3
     # A leaf may be a second old. A caller whose clock is a little behind would find it not valid yet, so the
     # chain is judged at the later of the two clocks, the document's counting up to the skew allowed.
-    instant = max(now, min(parsed.signed_at, now + max_skew))
-    root = _require_genuine(cose, parsed, roots, at=instant)  # steps 4 and 5
+    parsed, root = _read(  # steps 1 to 5
+        document, roots, instant=lambda signed_at: max(now, min(signed_at, now + max_skew))
+    )
     _require_fresh(parsed.signed_at, now, max_age=max_age, max_skew=max_skew)  # step 6
     if not isinstance(nonce, AnyNonceUnsafe):
         _require_nonce(parsed.nonce, nonce)  # step 7
@@ -99,15 +109,14 @@ def verify_now(
     )
 
 
-def verify_replay(document: bytes, *, roots: TrustedRoots, policy: Policy) -> VerifiedAttestation:
+def verify_replay(document: bytes, *, roots: Anchors, policy: Policy) -> VerifiedAttestation:
     """An archived document, judged at its own signed time: it was genuine then.
 
     Steps 6 and 7 do not apply, so it says nothing about an enclave that runs now: never seal to its keys.
     Raises `AttestationError`.
     """
     _require_sound_policy(policy)
-    cose, parsed = parse_untrusted(document)  # steps 1 to 3
-    root = _require_genuine(cose, parsed, roots, at=parsed.signed_at)  # steps 4 and 5
+    parsed, root = _read(document, roots, instant=lambda signed_at: signed_at)  # steps 1 to 5
     _require_policy(parsed, root, policy)  # steps 8 to 11
     return mint_verified(
         parsed,
@@ -130,6 +139,16 @@ def _require_sound_request(policy: Policy, nonce: bytes | AnyNonceUnsafe, now: d
 def _require_sound_policy(policy: Policy) -> None:
     if not policy.decides_measurements:
         raise PolicyError(f"policy {policy}: leaves open which code may run")
+
+
+def _read(
+    document: bytes, roots: Anchors, *, instant: Callable[[datetime], datetime]
+) -> tuple[AttestationDocument, Anchor]:
+    """What `document` says and who vouches for it; `instant`, from its time, is when its chain must hold."""
+    if isinstance(roots, EmulatorUnsafe):
+        return parse_unsigned_untrusted(document), roots  # steps 1 to 3 of its own; there is no 4 and no 5
+    cose, parsed = parse_untrusted(document)  # steps 1 to 3
+    return parsed, _require_genuine(cose, parsed, roots, at=instant(parsed.signed_at))  # steps 4 and 5
 
 
 def _require_genuine(
@@ -167,7 +186,7 @@ def _require_nonce(got: bytes | None, sent: bytes) -> None:
         raise NonceMismatchError(f"nonce: got {shown(got)}, expected {shown(sent)}")
 
 
-def _require_policy(document: AttestationDocument, root: TrustedRoot, policy: Policy) -> None:
+def _require_policy(document: AttestationDocument, root: Anchor, policy: Policy) -> None:
     # Step 8. Not debug. A register that is not shown cannot be said not to be zero.
     for index in CODE_REGISTERS:
         document.require_pcr(index)

@@ -10,8 +10,10 @@ from typing import Any, TypeVar, cast
 import click
 
 from party_client.agreements import load_agreement
-from party_client.attestation import TrustedRoot, VerifiedEnclave
+from party_client.attestation import VerifiedEnclave
+from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.cli.present import time
+from party_client.cli.trust import root_warning
 from protos.formats.receipt import Suppression
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -40,17 +42,6 @@ def job_option(command: _Command) -> _Command:
     return click.option("--job", "job_id", required=True, metavar="JOB", help="Which job.")(command)
 
 
-def root_warning(root: TrustedRoot) -> str | None:
-    """What has to be said aloud when it was not AWS that vouched for an enclave; None when it was."""
-    if root.is_aws:
-        return None
-    if root.is_simulated:
-        return (
-            "SIMULATED: no AWS Nitro Enclave stands behind this; whoever runs the simulator can see the data"
-        )
-    return f"NOT AWS: the root of trust is {root.name!r} (SHA-256 {root.sha256.hex()})"
-
-
 def held_back(suppression: Suppression) -> str:
     """What one rule kept from being released; the number is rounded up to a power of ten,
     and may be none."""
@@ -63,8 +54,11 @@ def held_back(suppression: Suppression) -> str:
 def enclave_lines(enclave: VerifiedEnclave) -> list[str]:
     """What was verified about an enclave, a line each."""
     document, root = enclave.attestation.document, enclave.attestation.root
+    heading = "verified: genuine, "
+    if enclave.attestation.is_unsigned_emulator:
+        heading = f"{UNSIGNED_EMULATOR}, by its own unsigned word: "
     return [
-        "verified: genuine, fresh, of an agreed release, bound to this agreement, and its keys are its own",
+        f"{heading}fresh, of an agreed release, bound to this agreement, and its keys are its own",
         f"  enclave    {enclave.keys.enclave_id.hex()}",
         f"  module     {document.module_id}",
         f"  release    {enclave.release_name}  (PCR0 {document.require_pcr(0).hex()[:16]}…)",
@@ -86,5 +80,6 @@ def enclave_facts(enclave: VerifiedEnclave) -> dict[str, Any]:
         "root": {"name": root.name, "sha256": root.sha256, "is_aws": root.is_aws},
         "signed_at": document.signed_at,
         "pcrs": {str(index): value for index, value in document.pcrs.items()},
+        "unsigned_emulator": enclave.attestation.is_unsigned_emulator,
         "warning": root_warning(root),
     }

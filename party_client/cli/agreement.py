@@ -29,14 +29,16 @@ from party_client.agreements.describe import facts
 from party_client.agreements.errors import AgreementError
 from party_client.agreements.releases import MEANINGS
 from party_client.agreements.signing import require_party
+from party_client.attestation import Anchors
+from party_client.attestation.emulator import require_fitting
 from party_client.cli.agreement_board import approve, fetch, list_agreements, submit
 from party_client.cli.agreement_grants import grants
 from party_client.cli.agreement_preview import preview
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
-from party_client.cli.connection import roots_option, trusted_roots
 from party_client.cli.leak_report_text import report_facts
 from party_client.cli.options import identity_option
 from party_client.cli.present import console, emit, json_option, note
+from party_client.cli.trust import Trust, trust_options
 from party_client.identity import Identity
 from party_client.leak_report import LeakReport, leak_report
 from party_client.pages.leak_report_page import leak_report_page
@@ -85,26 +87,28 @@ def compile_command(*, file: Path, output: Path | None, as_json: bool) -> None:
 @click.option(
     "--html", "page", type=NEW_FILE, metavar="FILE", help="Also write the report as one page, with pictures."
 )
-@roots_option
+@trust_options
 @json_option
-def check_command(*, file: Path, page: Path | None, root_files: tuple[Path, ...], as_json: bool) -> None:
+def check_command(*, file: Path, page: Path | None, trust: Trust, as_json: bool) -> None:
     """Explain what the agreement in FILE would let happen. Read it before you sign.
 
     For each query: whose columns are used and by which grant, what leaves and to whom, whose units the
     thresholds count, how far one person reaches, what shows beside the values, what runs add up to, and what
     could still be worked out. The page of --html needs nothing else to be read, and prints. The exit status
-    is 1 if the enclave would refuse a query, or if the agreement has expired.
+    is 1 if the enclave would refuse a query, if the agreement has expired, or if it is for the unsigned
+    emulator and --unsafe-emulator was not given.
 
     \b
     Example:
       concordat agreement check flights.agreement --html flights.html
     """
     agreement = load_agreement(file)
-    found = _report(agreement, root_files)
+    roots = trust.anchors()
+    found = _report(agreement, roots)
     if page is not None:
         files.replace(page, leak_report_page(found).encode())
     emit(as_json, _check_facts(found), lambda out: render_report(found, out))
-    _require_signable(found)
+    _require_signable(found, roots)
 
 
 @group.command()
@@ -143,7 +147,7 @@ def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
 @group.command("sign")
 @click.argument("file", type=FILE)
 @identity_option
-@roots_option
+@trust_options
 @click.option("-o", "--output", type=NEW_FILE, help="Default: FILE with the ending .YOU.approval.")
 @click.option("--yes", is_flag=True, help="Sign without explaining and asking.")
 @json_option
@@ -151,7 +155,7 @@ def sign_command(
     *,
     file: Path,
     identity: Identity,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     output: Path | None,
     yes: bool,
     as_json: bool,
@@ -166,8 +170,9 @@ def sign_command(
     """
     agreement = load_agreement(file)
     require_party(agreement, identity)
-    found = _report(agreement, root_files)
-    _require_signable(found)
+    roots = trust.anchors()
+    found = _report(agreement, roots)
+    _require_signable(found, roots)
     not_aws = [
         f"{one.kind}: release {one.name}: {MEANINGS[one.kind]}" for one in found.check.releases_not_aws
     ]
@@ -177,12 +182,18 @@ def sign_command(
     elif not as_json:
         for warning in not_aws:
             note(warning)
-    approval = sign(agreement, identity, now=datetime.now(UTC))
+    approval = sign(agreement, identity, now=datetime.now(UTC), roots=roots)
     path = output or file.with_suffix(f".{identity.id}.approval")
     files.replace(path, approval)
     emit(
         as_json,
-        {"digest": agreement.digest(), "party": identity.id, "file": path, "warnings": not_aws},
+        {
+            "digest": agreement.digest(),
+            "party": identity.id,
+            "file": path,
+            "unsigned_emulator": found.check.is_unsigned_emulator,
+            "warnings": not_aws,
+        },
         lambda out: out.print(f"{path}\nsigned as {identity.id}: {agreement.digest().hex()}", soft_wrap=True),
     )
 
@@ -214,12 +225,16 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
         raise click.exceptions.Exit(1)
 
 
-def _report(agreement: Agreement, root_files: tuple[Path, ...]) -> LeakReport:
-    return leak_report(check(agreement, now=datetime.now(UTC), roots=trusted_roots(root_files)))
+def _report(agreement: Agreement, roots: Anchors) -> LeakReport:
+    return leak_report(check(agreement, now=datetime.now(UTC), roots=roots))
 
 
-def _require_signable(found: LeakReport) -> None:
-    """Raises for what makes a signature pointless: queries that cannot run, a time that is over."""
+def _require_signable(found: LeakReport, roots: Anchors) -> None:
+    """Raises for what makes a signature pointless: queries that cannot run, a time that is over.
+
+    And for the unsigned emulator, unless it was asked for by name and nothing else is in the agreement.
+    """
+    require_fitting(found.check.agreement.releases, roots)
     for query in found.check.refused:
         raise AgreementError(f"the enclave would refuse this agreement: {query.refusal}", hint=query.hint)
     require_not_expired(found.check.agreement, now=found.check.validity.now)
@@ -242,6 +257,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
         "id": found.agreement.id,
         "validity": {**vars(found.validity), "sentence": found.validity.sentence},
         "releases": [vars(release) for release in found.releases],
+        "unsigned_emulator": found.is_unsigned_emulator,
         "queries": [
             {
                 **vars(query),

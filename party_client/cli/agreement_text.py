@@ -15,7 +15,7 @@ from party_client.agreements.checking import QueryCheck
 from party_client.agreements.noisy_queries import noise_terms
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.privacy_budgets import owners_with_budget
-from party_client.agreements.releases import AWS, MEANINGS
+from party_client.agreements.releases import AWS, EMULATOR, MEANINGS
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
 from party_client.agreements.wording import LOOSER, time_text
@@ -176,6 +176,8 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
             (f"PCR{index}", pcr.hex()) for index, pcr in enumerate((release.pcr0, release.pcr1, release.pcr2))
         ]
         _fields([*pcrs, ("root", release.root_sha256.hex())], out)
+        if release.is_unsigned_emulator:
+            _line(f"  {EMULATOR}: {MEANINGS[EMULATOR]}", out, style="bold red")
 
 
 def _render_dataset(dataset: Dataset, out: Console, *, has_budget: bool) -> None:

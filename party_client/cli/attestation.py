@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -28,8 +27,9 @@ from party_client.attestation import (
     verify_replay,
 )
 from party_client.attestation import explain as explain_document
-from party_client.cli.connection import roots_option, trusted_roots
+from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.cli.present import emit, json_option, say, time, warn
+from party_client.cli.trust import Trust, root_warning, trust_options
 from protos.formats.limits import ATTESTATION_DOCUMENT_MAX_BYTES
 
 _DOCUMENT_FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
@@ -69,7 +69,7 @@ def _what_to_trust(command: _Command) -> _Command:
         click.option("--allow-debug", is_flag=True, help="UNSAFE: accept an enclave in debug mode."),
     ):
         command = option(command)
-    return roots_option(command)
+    return trust_options(command)
 
 
 @group.command()
@@ -87,7 +87,7 @@ def _what_to_trust(command: _Command) -> _Command:
 def verify(
     *,
     file: str,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     allow_debug: bool,
     any_measurement: bool,
     pcr0: bytes | None,
@@ -114,7 +114,7 @@ def verify(
     document = _read(file, ATTESTATION_DOCUMENT_MAX_BYTES)
     try:
         policy = AllOf([code_wanted(), AllowDebugUnsafe()]) if allow_debug else code_wanted()
-        roots = trusted_roots(root_files)
+        roots = trust.anchors()
         if at_signed_time:
             verified = verify_replay(document, roots=roots, policy=policy)
         else:
@@ -182,6 +182,7 @@ def _facts(verified: VerifiedAttestation, warnings: list[str]) -> dict[str, Any]
         "verified_at": verified.verified_at.isoformat(),
         "signed_at": document.signed_at.isoformat(),
         "nonce_compared": verified.nonce_compared,
+        "unsigned_emulator": verified.is_unsigned_emulator,
         "root": {
             "name": root.name,
             "sha256": root.sha256.hex(),
@@ -199,7 +200,9 @@ def _facts(verified: VerifiedAttestation, warnings: list[str]) -> dict[str, Any]
 def _warnings(verified: VerifiedAttestation, *, any_measurement: bool) -> list[str]:
     """Everything that makes less of this verification than its exit code suggests."""
     found = []
-    if not verified.root.is_aws:
+    if verified.is_unsigned_emulator:
+        found.append(f"{root_warning(verified.root)}; anybody could have written this document")
+    elif not verified.root.is_aws:
         kind = "SIMULATED" if verified.root.is_simulated else "UNSAFE"
         found.append(f"{kind}: the root is NOT AWS's; this is not evidence of a Nitro Enclave")
     if verified.how == "replay":
@@ -225,4 +228,6 @@ def _text(verified: VerifiedAttestation) -> str:
         ("policy", verified.policy),
     ]
     heading = "verified" if verified.how == "live" else "verified (replay)"
+    if verified.is_unsigned_emulator:
+        heading = f"{UNSIGNED_EMULATOR}: {heading}, but for certificates and signature, which are not there"
     return "\n".join([heading, *(f"  {name:<12} {value}" for name, value in rows)])

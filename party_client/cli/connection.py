@@ -1,4 +1,4 @@
-"""How a command reaches the coordinator, and which roots of trust it believes: options shared by all.
+"""How a command reaches the coordinator: options shared by all.
 
 The coordinator is trusted by nobody. TLS to it protects metadata and availability; data is sealed to a
 verified enclave before it leaves, whatever stands here. Raises `click.UsageError` for options that do not fit
@@ -11,18 +11,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from party_client import files
-from party_client.attestation import TrustedRoots
 from protos.formats.identifiers import require_slug
 
 if TYPE_CHECKING:  # gRPC is imported when something is sent
     from party_client.transport import Coordinator
 
-ROOT_FILE_MAX_BYTES: Final = 64 * 1024
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -49,28 +46,6 @@ def connect(connection: Connection, *, identity_id: str | None = None) -> Coordi
     if name is None:
         raise click.UsageError("--tls needs --as NAME here: whose certificate in that folder is to be used")
     return Coordinator.over_tls(connection.address, connection.tls, require_slug(name, what="--as"))
-
-
-def trusted_roots(root_files: tuple[Path, ...]) -> TrustedRoots:
-    """AWS's root and the one in each of `root_files` (PEM). Raises `RootFileError` or `FileAccessError`."""
-    roots = TrustedRoots.aws()
-    for file in root_files:
-        pem = files.read(file, max_bytes=ROOT_FILE_MAX_BYTES, private=False)
-        roots |= TrustedRoots.from_pem(pem, name=file.name)
-    return roots
-
-
-def roots_option(command: _Command) -> _Command:
-    """Adds `--root`, given to the command as `root_files`; for what verifies, or says who vouches."""
-    option = click.option(
-        "--root",
-        "root_files",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        multiple=True,
-        metavar="PEM",
-        help="Also believe this root of trust, which is not AWS's (for simulated enclaves).",
-    )
-    return option(command)
 
 
 def connection_options(command: _Command) -> _Command:

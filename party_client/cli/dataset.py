@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from party_client.cli.agreed import agreement_option, job_option, root_warning
-from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.agreed import agreement_option, job_option
+from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 
@@ -111,7 +112,7 @@ def check(
 @click.option("--restart", is_flag=True, help="Forget an interrupted upload of this dataset; begin anew.")
 @state_option
 @connection_options
-@roots_option
+@trust_options
 @json_option
 def send(
     *,
@@ -127,7 +128,7 @@ def send(
     restart: bool,
     state: Path,
     connection: Connection,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Verify the job's enclave, then seal FILE to it and send it.
@@ -143,7 +144,7 @@ def send(
     """
     from party_client.client import Client, UploadOptions  # noqa: PLC0415 - gRPC and pyarrow
 
-    roots = trusted_roots(root_files)
+    roots = trust.anchors()
     with (
         connect(connection, identity_id=identity.id) as coordinator,
         progress(f"sending {file.name}", total_bytes=file.stat().st_size, as_json=as_json) as advance,
@@ -169,6 +170,7 @@ def send(
         "enclave": acceptance.enclave.keys.enclave_id,
         "release": acceptance.enclave.release_name,
         "resumed_at_chunk": acceptance.resumed_at,
+        "unsigned_emulator": acceptance.enclave.attestation.is_unsigned_emulator,
         "warning": warning,
     }
 

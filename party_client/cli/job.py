@@ -20,12 +20,12 @@ from party_client.cli.agreed import (
     enclave_facts,
     enclave_lines,
     job_option,
-    root_warning,
 )
-from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.job_budget import budget
 from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, note, printable, say, table, warn
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.limits import NONCE_BYTES
@@ -120,14 +120,14 @@ def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
 @click.argument("job_id", metavar="JOB")
 @agreement_option
 @connection_options
-@roots_option
+@trust_options
 @json_option
 def verify(
     *,
     job_id: str,
     agreement: Agreement,
     connection: Connection,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Challenge the enclave of JOB and verify its answer.
@@ -146,7 +146,7 @@ def verify(
     enclave = verify_enclave(
         document,
         key_bundle,
-        roots=trusted_roots(root_files),
+        roots=trust.anchors(),
         nonce=nonce,
         agreement_digest=agreement.digest(),
         releases=agreement.releases,
@@ -167,7 +167,7 @@ def verify(
 @identity_option
 @click.option("--param", "texts", multiple=True, metavar="NAME=VALUE", help="A parameter; once for each.")
 @connection_options
-@roots_option
+@trust_options
 @json_option
 def run(
     *,
@@ -177,7 +177,7 @@ def run(
     identity: Identity,
     texts: tuple[str, ...],
     connection: Connection,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Ask the enclave to run QUERY, and wait for the release.
@@ -195,7 +195,7 @@ def run(
 
     parameters = parse_parameters(require_runnable(agreement, query_id, identity.id), list(texts))
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=trusted_roots(root_files))
+        client = Client(coordinator, identity, roots=trust.anchors())
         enclave = client.verify(job_id, agreement)
         run_id = client.run(job_id, agreement, query_id, parameters, enclave=enclave)
     if (warning := root_warning(enclave.attestation.root)) and not as_json:

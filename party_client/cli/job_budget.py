@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from party_client.cli.agreed import agreement_option, enclave_facts, job_option, root_warning
-from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.agreed import agreement_option, enclave_facts, job_option
+from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, say, table, time, warn
 from party_client.cli.privacy_left import left_facts, left_rows
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
@@ -32,7 +32,7 @@ _SPANS: Final = {
 @agreement_option
 @identity_option
 @connection_options
-@roots_option
+@trust_options
 @json_option
 def budget(
     *,
@@ -40,7 +40,7 @@ def budget(
     agreement: Agreement,
     identity: Identity,
     connection: Connection,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Ask the enclave how many runs are left, and how much privacy.
@@ -56,7 +56,7 @@ def budget(
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
 
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=trusted_roots(root_files))
+        client = Client(coordinator, identity, roots=trust.anchors())
         enclave = client.verify(job_id, agreement)
         left = client.budget(job_id, agreement, enclave=enclave)
 

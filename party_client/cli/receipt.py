@@ -12,10 +12,11 @@ import click
 from rich.console import Console
 
 from party_client.agreements import load_agreement
-from party_client.cli.agreed import held_back, root_warning
-from party_client.cli.connection import roots_option, trusted_roots
+from party_client.attestation.emulator import UNSIGNED_EMULATOR
+from party_client.cli.agreed import held_back
 from party_client.cli.present import counted, emit, json_option, say, time, warn
 from party_client.cli.privacy_left import charge_sentences
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import fingerprint
 from party_client.noisy_columns import as_facts, noisy_columns
 from party_client.receipts import RootFrom, VerifiedReceipt, verify_receipt
@@ -37,11 +38,9 @@ def group() -> None:
     metavar="FILE",
     help="The agreement that it must be about (.agreement).",
 )
-@roots_option
+@trust_options
 @json_option
-def verify(
-    *, file: BinaryIO, agreement_file: Path | None, root_files: tuple[Path, ...], as_json: bool
-) -> None:
+def verify(*, file: BinaryIO, agreement_file: Path | None, trust: Trust, as_json: bool) -> None:
     """Verify the receipt in FILE ("-" for standard input).
 
     Shows who agreed on what, and which code released which result.
@@ -56,9 +55,9 @@ def verify(
     agreement = load_agreement(agreement_file) if agreement_file is not None else None
     verified = verify_receipt(
         file.read(RECEIPT_MAX_BYTES + 1),
-        roots=trusted_roots(root_files),
+        roots=trust.anchors(),
         agreement=agreement,
-        believe_agreement=not root_files,
+        believe_agreement=not trust.root_files,
     )
     emit(as_json, _facts(verified), lambda out: _render(verified, out, compared=agreement is not None))
 
@@ -108,6 +107,7 @@ def _facts(verified: VerifiedReceipt) -> dict[str, Any]:
             "is_aws": attestation.root.is_aws,
             "from_agreement": verified.root_from is RootFrom.AGREEMENT,
         },
+        "unsigned_emulator": attestation.is_unsigned_emulator,
         "warnings": _warnings(verified),
     }
 
@@ -155,6 +155,9 @@ def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
         f"under {verified.root_from.value}"
         + (f": {attestation.root.name}" if verified.root_from is RootFrom.CALLER else ""),
     )
-    say(out, "verified", style="bold green")
+    if attestation.is_unsigned_emulator:
+        say(out, f"{UNSIGNED_EMULATOR}: verified, but for step 5, which nobody signed", style="bold yellow")
+    else:
+        say(out, "verified", style="bold green")
     for warning in _warnings(verified):
         warn(out, warning)

@@ -8,10 +8,11 @@ import click
 from rich.console import Console
 
 from party_client import files
-from party_client.cli.agreed import agreement_option, held_back, job_option, root_warning
-from party_client.cli.connection import Connection, connect, connection_options, roots_option, trusted_roots
+from party_client.cli.agreed import agreement_option, held_back, job_option
+from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option
 from party_client.cli.present import counted, emit, json_option, note, say, table
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError
@@ -45,7 +46,7 @@ def group() -> None:
 @click.option("-o", "--output", type=NEW_FILE, help="Write the table to this file (.csv or .parquet).")
 @click.option("--receipt", "receipt_file", type=NEW_FILE, help="Keep the receipt in this file.")
 @connection_options
-@roots_option
+@trust_options
 @json_option
 def get(
     *,
@@ -56,7 +57,7 @@ def get(
     output: Path | None,
     receipt_file: Path | None,
     connection: Connection,
-    root_files: tuple[Path, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Fetch the result of RUN, verify its receipt, and open it.
@@ -76,7 +77,7 @@ def get(
     if output is not None:
         require_format(output)
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=trusted_roots(root_files))
+        client = Client(coordinator, identity, roots=trust.anchors())
         result: Result = client.result(job_id, agreement, run_id)
     if receipt_file is not None:
         files.create(receipt_file, result.receipt_bytes, mode=files.PUBLIC)
@@ -95,6 +96,7 @@ def get(
         "release": result.receipt.release_name,
         "output": output,
         "receipt": receipt_file,
+        "unsigned_emulator": result.receipt.attestation.is_unsigned_emulator,
         "warning": warning,
     }
 

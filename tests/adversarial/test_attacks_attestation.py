@@ -18,6 +18,7 @@ from party_client.attestation import (
     AllowedMeasurements,
     AllowedReleases,
     AnyMeasurementUnsafe,
+    EmulatorUnsafe,
     Measurements,
     TrustedRoots,
     VerifiedEnclave,
@@ -29,7 +30,8 @@ from party_client.attestation import errors as refused
 from protos.formats import hpke
 from protos.formats.binding import KeyBundle, attestation_user_data, receipt_user_data
 from protos.formats.errors import FormatError
-from protos.formats.participants import Release
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from tests.conformance.nitro.emulated import emulated_bank, emulated_document
 from tests.conformance.nitro.pki import INSTANCE, make_chain
 from tests.conformance.nitro.signing import (
     AT,
@@ -271,6 +273,55 @@ def test_attack_17_a_simulated_enclave_under_production_roots() -> None:
     aws = next(iter(TrustedRoots.aws())).sha256
     with pytest.raises(refused.RootNotAllowedError):
         attest(enclave(), roots=TrustedRoots.aws() | ROOTS, releases=[replace(AGREED, root_sha256=aws)])
+
+
+UNSIGNED = replace(AGREED, root_sha256=UNSIGNED_EMULATOR_SHA256)
+
+
+def claimed(**changes: Any) -> bytes:
+    """What anybody can write in an editor: an emulator's document with everything that was agreed."""
+    usual: dict[str, Any] = {
+        "pcrs": emulated_bank(pcr16=extended(OURS)),
+        "user_data": bound_to(OURS),
+        "nonce": NONCE,
+    }
+    return emulated_document(AT, **(usual | changes))
+
+
+def test_attack_17_unsigned_document_with_everything_that_was_agreed() -> None:
+    for roots in (TrustedRoots.aws(), ROOTS, TrustedRoots.aws() | ROOTS):
+        with pytest.raises(refused.AlgorithmError):
+            attest(claimed(), roots=roots)
+        with pytest.raises(refused.EmulatorNotAcceptedError):
+            attest(claimed(), roots=roots, releases=[UNSIGNED])
+    assert attest(claimed(), roots=EmulatorUnsafe(), releases=[UNSIGNED]).attestation.is_unsigned_emulator
+
+
+def test_attack_17_emulator_slipped_into_an_agreement_about_real_enclaves() -> None:
+    """The operator gets a second release into the text, of the same code: 'for trials'."""
+    for releases in ([AGREED, UNSIGNED], [UNSIGNED, AGREED]):
+        for roots in (ROOTS, EmulatorUnsafe()):
+            for data in (claimed(), enclave()):
+                with pytest.raises(refused.EmulatorMixedError):
+                    attest(data, roots=roots, releases=releases)
+
+
+def test_attack_17_party_that_tries_the_emulator_is_not_talked_into_more() -> None:
+    """Asked for by its unsafe name, it holds for an agreement that says the same, and for nothing signed."""
+    with pytest.raises(refused.EmulatorMixedError):
+        attest(claimed(), roots=EmulatorUnsafe(), releases=[AGREED])
+    with pytest.raises(refused.NotTheEmulatorsError):
+        attest(enclave(), roots=EmulatorUnsafe(), releases=[UNSIGNED])
+    with pytest.raises(refused.EmulatorMixedError):
+        _ = TrustedRoots.aws() | EmulatorUnsafe()  # type: ignore[operator]
+
+
+def test_attack_17_whoever_writes_the_emulators_documents_is_the_enclave() -> None:
+    """Not held, and said so: with no signature, the parent's own keys pass. Only made-up data may be sent."""
+    own = claimed(user_data=bound_to(OURS, ATTACKERS_KEYS))
+    taken = attest(own, ATTACKERS_KEYS, roots=EmulatorUnsafe(), releases=[UNSIGNED])
+    assert taken.keys == ATTACKERS_KEYS
+    assert taken.attestation.root.name == "UNSIGNED EMULATOR"
 
 
 def test_attack_34_split_view_of_the_agreement() -> None:

@@ -19,7 +19,10 @@ from party_client.attestation import (
 )
 from party_client.attestation.cose_sign1 import parse_cose_untrusted
 from party_client.attestation.document import parse_payload_untrusted, parse_untrusted
+from party_client.attestation.emulator import parse_unsigned_untrusted
+from tests.conformance.nitro.emulated import emulated_document, wrapped
 from tests.conformance.nitro.generate import VECTORS
+from tests.conformance.nitro.signing import AT
 from tests.fuzz.runner import run
 
 ROOTS = TrustedRoots.aws() | TrustedRoots.from_pem((VECTORS / "root.pem").read_bytes(), name="vectors")
@@ -27,8 +30,8 @@ LENIENT = AllOf([AnyMeasurementUnsafe(), AllowDebugUnsafe()])
 
 
 def one_input(data: bytes) -> None:
-    """Reads `data` as a document, as a payload, and all the way to the chain."""
-    for parse in (parse_untrusted, parse_payload_untrusted):
+    """Reads `data` as a document, as a payload, as the emulator's, and all the way to the chain."""
+    for parse in (parse_untrusted, parse_payload_untrusted, parse_unsigned_untrusted):
         try:
             parse(data)
         except AttestationError:
@@ -40,13 +43,13 @@ def one_input(data: bytes) -> None:
 
 
 def seeds() -> list[bytes]:
-    """Our vectors, good and refused, and the payloads inside those that have one."""
+    """Our vectors, good and refused, the payloads inside those that have one, and these unsigned."""
     documents = [path.read_bytes() for path in sorted(VECTORS.glob("*.cbor"))]
     payloads = []
     for document in documents:
         with contextlib.suppress(AttestationError):
             payloads.append(parse_cose_untrusted(document).payload)
-    return documents + payloads
+    return [*documents, *payloads, *(wrapped(payload) for payload in payloads), emulated_document(AT)]
 
 
 if __name__ == "__main__":

@@ -17,10 +17,19 @@ from party_client.agreements.errors import (
     AgreementTextError,
     UnknownKeyError,
 )
+from party_client.attestation.errors import EmulatorMixedError
 from party_client.files import FileAccessError
 from party_client.identity_file import IdentityFileError
 from protos.formats.agreement import Agreement
-from tests.unit.party_client.written_agreement import AIRLINE, ANALYST, TEXT, WEATHER, write
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from tests.unit.party_client.written_agreement import (
+    AIRLINE,
+    ANALYST,
+    ROOT_SHA256,
+    TEXT,
+    WEATHER,
+    write,
+)
 
 
 def test_everything_written_is_in_the_agreement(tmp_path: Path) -> None:
@@ -258,6 +267,19 @@ def test_example_in_the_packages_docstring_compiles(tmp_path: Path) -> None:
     agreement = compile_toml(tmp_path / "example.toml")
     assert agreement.dataset("flights").column("email").normalise == "email/v1"
     assert agreement.queries[0].parameters[0].name == "min_year"
+
+
+def test_releases_of_the_unsigned_emulator_stand_alone(tmp_path: Path) -> None:
+    release = "[[releases]]" + TEXT.partition("[[releases]]")[2]
+    unsigned = release.replace(ROOT_SHA256, UNSIGNED_EMULATOR_SHA256.hex()).replace('"test"', '"emulated"')
+    write(tmp_path, {release: unsigned})
+    assert compile_toml(tmp_path / "flights.toml").releases[0].is_unsigned_emulator
+    for both in (release + unsigned, unsigned + release):
+        write(tmp_path, {release: both})
+        with pytest.raises(
+            EmulatorMixedError, match="'emulated' is of the UNSIGNED EMULATOR, release 'test'"
+        ):
+            compile_toml(tmp_path / "flights.toml")
 
 
 def test_bounds_of_a_parameter_may_be_dates_and_decimals(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_simulated_root_is_called_simulated(tmp_path: Path) -> None:
 
 def test_the_help_calls_unsafe_what_is() -> None:
     text = run("verify", "--help").stdout
-    assert text.count("UNSAFE") == 2
+    assert text.count("UNSAFE") == 3
     assert "not AWS's" in text
 
 

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from party_client.attestation import TrustedRoots
 from party_client.attestation.errors import RootFileError
-from party_client.cli.connection import Connection, connect, connection_options, trusted_roots
+from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option, load_identity, read_passphrase, state_option
+from party_client.cli.trust import trusted_roots
 from party_client.files import ExposedFileError, FileAccessError
 from party_client.identity import Identity
 from party_client.passphrase import PassphraseError

@@ -23,6 +23,7 @@ from party_client.agreements import sign
 from party_client.agreements.agreement_file import save_agreement
 from party_client.client import Client, utc_now
 from protos.formats.agreement import Agreement
+from scenarios.machine.documents import DocumentSigner
 from scenarios.machine.pki import fingerprint, load_or_create_root
 from tests.world import ADVERTISER, ANALYST, PUBLISHER, agreement, purchases, simulated_enclave, visits
 
@@ -33,8 +34,9 @@ class ThreadMachines:
     name = "threads (SIMULATED)"
     deadlines = Deadlines()
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, signer_class: type[DocumentSigner]) -> None:
         self.state = state
+        self.signer_class = signer_class
         self._ends: dict[str, threading.Event] = {}
 
     def new_address(self) -> str:
@@ -64,7 +66,7 @@ class ThreadMachines:
         shutil.rmtree(Path(address).parent, ignore_errors=True)
 
     def _serve(self, address: str, listener: socket.socket) -> None:
-        with listener, simulated_enclave(self.state) as enclave:
+        with listener, simulated_enclave(self.state, signer_class=self.signer_class) as enclave:
             Server(enclave.life, listener, parent_cids=()).serve()
         self._ends[address].set()
 
@@ -116,9 +118,16 @@ class Stack:
 
 @contextlib.contextmanager
 def whole_stack(
-    folder: Path, *, tls: Path | None = None, change: Callable[[Agreement], Agreement] = lambda agreed: agreed
+    folder: Path,
+    *,
+    tls: Path | None = None,
+    change: Callable[[Agreement], Agreement] = lambda agreed: agreed,
+    signer_class: type[DocumentSigner] = DocumentSigner,
 ) -> Iterator[Stack]:
-    """A coordinator on a free port of this machine, ended with its enclaves; in plaintext without `tls`."""
+    """A coordinator on a free port of this machine, ended with its enclaves; in plaintext without `tls`.
+
+    Documents of its enclaves are made by a `signer_class`.
+    """
     root = load_or_create_root(folder / "machine").certificate
     roomy = {"max_rows": 10_000_000, "max_bytes": 10**10}
     agreed = agreement(
@@ -132,7 +141,7 @@ def whole_stack(
     listen = ("127.0.0.1:0",)
     transport = Transport.plaintext(listen) if tls is None else Transport.mutual_tls(listen, tls)
     options = DaemonOptions(folder / "coordinator", transport)
-    daemon = Daemon(options, ThreadMachines(folder / "machine"))
+    daemon = Daemon(options, ThreadMachines(folder / "machine", signer_class))
     (address,) = daemon.start()
     try:
         yield Stack(folder, address, agreed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
 from scenarios.acts import RESULT_FILE, Acts
 from scenarios.catalogue import BANKS
 from scenarios.errors import CommandError, MismatchError, ScenarioError
 from scenarios.files import write_table
 from scenarios.role import Role
-from scenarios.stage import COORDINATOR, Stage
+from scenarios.stage import COORDINATOR, UNSAFE_EMULATOR, Stage
 
 
 def test_a_command_runs_in_the_home_of_its_role(tmp_path: Path) -> None:
@@ -70,6 +72,23 @@ def test_leaving_the_stage_ends_an_enclave_that_the_coordinator_left_behind(tmp_
     assert left.wait(timeout=10) == -signal.SIGTERM
     left.stdout.close()
     assert not sockets.exists()
+
+
+def test_everybody_is_told_the_same_about_what_vouches_for_enclaves(tmp_path: Path) -> None:
+    with Stage(tmp_path, BANKS.people) as stage:
+        assert stage.trust == ("--root", str(tmp_path / "table" / "root.pem"))
+    with Stage(tmp_path, BANKS.people, trust=UNSAFE_EMULATOR) as stage:
+        acts = Acts(BANKS, stage, None)
+        for act in (acts.make_identities, acts.measure):
+            list(act())
+        with pytest.raises(CommandError, match="expected the placeholder of the UNSIGNED EMULATOR"):
+            list(acts.sign())
+        release = stage.table / "release.toml"
+        root = re.compile(r'root_sha256 = "[0-9a-f]{64}"')
+        unsigned = f'root_sha256 = "{UNSIGNED_EMULATOR_SHA256.hex()}"'
+        release.write_text(root.sub(unsigned, release.read_text(encoding="utf-8")), encoding="utf-8")
+        list(acts.sign())
+        assert len(list(stage.table.glob("*.approval"))) == len(BANKS.parties)
 
 
 @pytest.mark.parametrize("as_answered", [True, False], ids=["as-in-clear", "one-victim-more"])
