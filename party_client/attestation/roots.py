@@ -18,12 +18,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-<<<<<<< HEAD
-from party_client.attestation.errors import NoTrustedRootsError, RootFileError
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
-=======
 from party_client.attestation.errors import EmulatorMixedError, NoTrustedRootsError, RootFileError
->>>>>>> policy
+from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 
 AWS_PARTITION: Final = "aws"
 AWS_ROOT_G1_SHA256: Final = AWS_NITRO_ROOT_G1_SHA256
