@@ -93,15 +93,14 @@ class Acts:
 
     def measure(self) -> Iterator[Note]:
         """What the agreement will pin; every party measures its own copy of the code and finds the same."""
-        simulator = self.stage[COORDINATOR]
-        text = simulator.run("simulator", "measure", "--toml")
+        place, coordinator = self.stage.place, self.stage[COORDINATOR]
+        text = coordinator.run(*place.measure, "--toml")
         (self.stage.table / "release.toml").write_text(text, encoding="utf-8")
-        self.stage.root.write_text(simulator.run("simulator", "root", "--pem"), encoding="utf-8")
+        if place.root is not None:
+            self.stage.root.write_text(coordinator.run(*place.root), encoding="utf-8")
         (release,) = tomllib.loads(text)["releases"]
-        yield Note(COORDINATOR, f"PCR0 {release['pcr0'][:_DIGITS_SHOWN]}…, under a root that is not AWS's")
-        measuring = [
-            self.stage[party].begin("simulator", "measure", "--json") for party in self.scenario.parties
-        ]
+        yield Note(COORDINATOR, f"PCR0 {release['pcr0'][:_DIGITS_SHOWN]}…, {place.vouched_for}")
+        measuring = [self.stage[party].begin(*place.measure, "--json") for party in self.scenario.parties]
         for command in measuring:
             own = command.answer()
             if differing := [pcr for pcr in PCRS if own[pcr] != release[pcr]]:
@@ -124,7 +123,8 @@ class Acts:
         signing = [
             self.stage[party].begin(
                 *("agreement", "sign", self.agreement, "--identity", f"{party}.key"),
-                *(*self.stage.trust, "--yes", "--json", "-o", self.stage.table / f"{party}.approval"),
+                *self.stage.trust,
+                *("--yes", "--json", "-o", self.stage.table / f"{party}.approval"),
             )
             for party in self.scenario.parties
         ]

@@ -17,6 +17,7 @@ from scenarios.catalogue import SCENARIOS, Scenario
 from scenarios.comparison import rows_of
 from scenarios.hostile.command import play_hostile
 from scenarios.hostile.presentation import NAME as HOSTILE
+from scenarios.place import SIMULATED, Place, emulated
 from scenarios.presentation import Telling
 from scenarios.runner import Outcome, play
 from scenarios.stage import Stage
@@ -33,36 +34,62 @@ from scenarios.stage import Stage
     metavar="DIR",
     help="Play in this folder, which must be empty or new, and leave everything there.",
 )
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Boot this enclave image in the emulator, in place of a SIMULATED enclave.",
+)
+@click.option(
+    "--emulator",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="CONCORDAT_EMULATOR",
+    metavar="DIR",
+    help="Folder of the emulator (make emulator); default: CONCORDAT_EMULATOR.",
+)
 @json_option
-def command(*, name: str, rows: int | None, keep: Path | None, as_json: bool) -> None:
+def command(
+    *,
+    name: str,
+    rows: int | None,
+    keep: Path | None,
+    image: Path | None,
+    emulator: Path | None,
+    as_json: bool,
+) -> None:
     """Play a joint computation on this machine, from making keys to checking the receipt.
 
-    Every role has a home of its own and does everything by its own commands. The enclave is SIMULATED. The
-    exit status is 0 only if the released result is exactly what pandas computes from the same files in clear.
-    With hostile-coordinator it is 0 only if every treachery was refused as it should be.
+    Every role has a home of its own and does everything by its own commands. The enclave is SIMULATED, or an
+    image in an emulator that signs nothing. The exit status is 0 only if the released result is exactly what
+    pandas computes from the same files in clear. With hostile-coordinator it is 0 only if every treachery was
+    refused as it should be.
 
     \b
-    Example:
+    Examples:
       concordat scenario flights --keep flights
+      concordat scenario flights --rows 20000 --image concordat.eif --emulator emulator
     """
     signal.signal(signal.SIGTERM, _leave)
+    place = _place(image, emulator)
     if name == HOSTILE:
-        if rows is not None:
-            raise click.UsageError(f"{HOSTILE} has its own few rows; leave --rows away")
+        if rows is not None or image is not None:
+            raise click.UsageError(
+                f"{HOSTILE} has its own few rows and enclaves; leave --rows and --image away"
+            )
         with ExitStack() as held:
             play_hostile(_folder(keep, held), as_json=as_json)
         return
     scenario = SCENARIOS[name]
     with ExitStack() as held:
         folder = _folder(keep, held)
-        stage = held.enter_context(Stage(folder, scenario.people))
+        stage = held.enter_context(Stage(folder, scenario.people, place=place))
         telling = Telling(Console(quiet=True) if as_json else console())
         held.callback(telling.interrupted)
-        telling.opening(scenario)
+        telling.opening(scenario, place)
         outcome = play(scenario, stage, telling, rows=rows)
         telling.closing(outcome)
     if as_json:
-        emit(as_json, _facts(scenario, outcome, keep), lambda _: None)
+        emit(as_json, _facts(scenario, outcome, keep, place), lambda _: None)
     elif keep is not None:
         click.echo(f"Everything is in {folder}.")
 
@@ -75,16 +102,27 @@ def _folder(keep: Path | None, held: ExitStack) -> Path:
     return keep.absolute()
 
 
+def _place(image: Path | None, emulator: Path | None) -> Place:
+    if image is None:
+        return SIMULATED
+    if emulator is None:
+        raise click.UsageError(
+            "--image needs --emulator DIR, or CONCORDAT_EMULATOR; `make emulator` makes one"
+        )
+    return emulated(image.absolute(), emulator.absolute())
+
+
 def _leave(_number: int, _frame: FrameType | None) -> Never:
     """SIGTERM is Ctrl-C: the stage is left in order."""
     raise KeyboardInterrupt
 
 
-def _facts(scenario: Scenario, outcome: Outcome, keep: Path | None) -> dict[str, Any]:
+def _facts(scenario: Scenario, outcome: Outcome, keep: Path | None, place: Place) -> dict[str, Any]:
     columns = [str(name) for name in outcome.released.columns]
     return {
         "scenario": scenario.name,
-        "simulated": True,
+        "simulated": place.simulated,
+        "unsigned_emulator": not place.simulated,
         "matches": True,  # nothing else comes to its end
         "noisy": outcome.is_noisy,
         "steps": [

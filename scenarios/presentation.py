@@ -1,6 +1,7 @@
 """How a scenario looks while it is played: calm at a terminal, plain in a file.
 
-Text goes through rich without markup. SIMULATED stands where somebody could otherwise take this for evidence.
+Text goes through rich without markup. What kind of enclave it was
+stands where somebody could otherwise take this for evidence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scenarios.catalogue import Scenario
+from scenarios.place import Place
 from scenarios.runner import Outcome, Step
 
 _INDENT = 4
@@ -30,13 +32,13 @@ class Telling:
         self._number = 0
         self._status: Status | None = None
 
-    def opening(self, scenario: Scenario) -> None:
+    def opening(self, scenario: Scenario, place: Place) -> None:
         """Who asks what, and what this is not."""
         self._out.print(Text.assemble((scenario.name, "bold"), f"  {scenario.question}"))
         self._out.print(
             Text.assemble(
-                ("SIMULATED  ", "bold yellow"),
-                "The enclave runs on this computer, and whoever owns it can look inside.",
+                (f"{place.label}  ", "bold yellow"),
+                place.notice,
             )
         )
 

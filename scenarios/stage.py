@@ -13,19 +13,18 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from scenarios.errors import ScenarioError
 from scenarios.interrupts import deferred
+from scenarios.place import SIMULATED, UNSAFE_EMULATOR, Place
 from scenarios.role import Command, Role
 
 COORDINATOR: Final = "coordinator"
 OPERATOR: Final = "operator"
-UNSAFE_EMULATOR: Final = ("--unsafe-emulator",)
-"""What commands are told about enclaves in an emulator that signs nothing."""
 START_TIMEOUT_S: Final = 60
 END_TIMEOUT_S: Final = 20.0
 _SERVING: Final = "coordinator: serving at "
@@ -36,17 +35,16 @@ class Stage:
     """The folder and everybody in it. A context manager; leaving it ends what was started.
 
     `people` are the ids of parties and analysts. The coordinator runs on this computer, at any free port.
-    Everybody's commands are told by `trust` what vouches for the enclaves: the root that lies on the table as
-    `root`, unless the caller says otherwise (`UNSAFE_EMULATOR`).
+    `place` is where its enclaves live. By `trust` everybody's commands are told what vouches for these: the
+    root that lies on the table as `root`, or nothing at all.
     """
 
-    def __init__(
-        self, folder: Path, people: Mapping[str, str], *, trust: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, people: Mapping[str, str], *, place: Place = SIMULATED) -> None:
+        self.place = place
         self.folder = folder.absolute()
         self.table = self.folder / "table"
         self.root = self.table / "root.pem"
-        self.trust = ("--root", str(self.root)) if trust is None else tuple(trust)
+        self.trust = UNSAFE_EMULATOR if place.root is None else ("--root", str(self.root))
         self.roles = {name: Role(name, self.folder / name) for name in (*people, COORDINATOR, OPERATOR)}
         self.table.mkdir(parents=True, exist_ok=True)
         # Enclaves listen at Unix sockets, whose paths must be short; `folder` may be anywhere.
@@ -81,7 +79,7 @@ class Stage:
         role = self[COORDINATOR]
         log = role.home / "log"
         serving = role.begin(
-            *("coordinator", "serve", "--listen", "127.0.0.1:0", "--launcher", "local"),
+            *("coordinator", "serve", "--listen", "127.0.0.1:0", *self.place.serve),
             *("--state", role.home / "state", "--tls", role.home / "tls", "--operator", OPERATOR),
             log=log,
         )
@@ -97,7 +95,7 @@ class Stage:
             someone.settings.pop("CONCORDAT_COORDINATOR", None)
 
     def machines(self) -> list[int]:
-        """Process ids of the SIMULATED machines that still run here."""
+        """Process ids of the machines that still run here."""
         return list(self._running_machines())
 
     def end(self) -> None:

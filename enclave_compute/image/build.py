@@ -25,7 +25,7 @@ COMMAND_LINE: Final = (
     "reboot=k panic=-1 pci=off console=ttyS0 quiet i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd "
     "random.trust_cpu=on"
 )
-"""Measured. A panic ends the machine at once; the rest is what an enclave's few devices need, as AWS has it."""
+"""Measured. A panic ends the machine at once; the rest is what an enclave's few devices need."""
 WHEELS_LOCK: Final = "requirements/enclave.lock"
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
 """The image does not know when it was built: it would not be the same twice."""

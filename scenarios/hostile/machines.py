@@ -48,9 +48,7 @@ class Enclave:
     def bind(self, pinned: Pinned) -> None:
         """Binds it for life."""
         with self._link() as link:
-            bind(
-                link, agreement=pinned.agreement, approvals=list(pinned.approvals), deadline_s=DEADLINE_S
-            )
+            bind(link, agreement=pinned.agreement, approvals=list(pinned.approvals), deadline_s=DEADLINE_S)
 
     def attest(self, nonce: bytes) -> Evidence:
         """A document for `nonce`, and the keys that it vouches for."""

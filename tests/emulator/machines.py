@@ -1,4 +1,4 @@
-"""Boots an enclave image in the emulator for a test, by the coordinator's own launcher, and reaches its ports."""
+"""Boots an enclave image in the emulator, by the coordinator's own launcher, and reaches its ports."""
 
 from __future__ import annotations
 

@@ -20,7 +20,17 @@ from typing import Any
 
 PORT = 5001
 FLOOD_PORT = 5002
-FORBIDDEN_MODULES = ("subprocess", "http", "ssl", "pickle", "tarfile", "pip", "ensurepip", "ctypes.util", "asyncio")
+FORBIDDEN_MODULES = (
+    "subprocess",
+    "http",
+    "ssl",
+    "pickle",
+    "tarfile",
+    "pip",
+    "ensurepip",
+    "ctypes.util",
+    "asyncio",
+)
 
 
 def start() -> None:
@@ -93,7 +103,7 @@ def _processes() -> Iterator[dict[str, Any]]:
 def _sockets() -> Iterator[dict[str, Any]]:
     for name in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if os.readlink(name).startswith("socket:"):
+            if str(name.readlink()).startswith("socket:"):
                 with socket.socket(fileno=os.dup(int(name.name))) as found:
                     listens = bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
                     yield {"family": found.family.name, "listens": listens, "name": list(found.getsockname())}
@@ -130,6 +140,10 @@ def _status() -> Iterator[tuple[str, str]]:
             yield name, value.strip()
 
 
+def _text(path: Path) -> str:
+    return path.read_text().strip()
+
+
 def _limit(kind: int) -> list[int]:
     return list(resource.getrlimit(kind))
 
@@ -149,6 +163,11 @@ def _outcome(attempt: Callable[[], object]) -> str:
     return "allowed"
 
 
+def _bind_low() -> None:
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as low:
+        low.bind((socket.VMADDR_CID_ANY, 80))
+
+
 _ATTEMPTS: dict[str, Callable[[], object]] = {
     "become root": lambda: os.setuid(0),
     "change the host name": lambda: socket.sethostname("probe"),
@@ -156,12 +175,7 @@ _ATTEMPTS: dict[str, Callable[[], object]] = {
     "signal process 1": lambda: os.kill(1, 9),
     "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
     "raw packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
-    "low vsock port": lambda: _bind_low(),
+    "low vsock port": _bind_low,
     "change the clock": lambda: __import__("time").clock_settime(0, 1.0),
-    "read process 1's memory": lambda: Path("/proc/1/mem").open("rb").read(1),
+    "read process 1's memory": Path("/proc/1/mem").read_bytes,
 }
-
-
-def _bind_low() -> None:
-    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as low:
-        low.bind((socket.VMADDR_CID_ANY, 80))

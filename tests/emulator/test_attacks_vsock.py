@@ -1,4 +1,4 @@
-"""The parent against a real enclave over its vsock: whatever is sent, the enclave goes on for everybody else."""
+"""The parent against a booted enclave over its vsock: whatever is sent, it goes on for everybody else."""
 
 from __future__ import annotations
 

@@ -49,15 +49,17 @@ def build_command(source: Path, output: Path, as_json: bool) -> None:
     """Build the enclave's image.
 
     Needs Linux on x86_64, a Debian mirror and a Python package index; every file that is fetched has to have
-    the hash in its lock. The first time the kernel is compiled, which takes minutes. The same source gives the
-    same bytes, whoever builds.
+    the hash in its lock. The first time the kernel is compiled, which takes minutes. The same source gives
+    the same bytes, whoever builds.
 
     \b
     Examples:
       concordat image build
       concordat image build --source checkout -o build/image/concordat.eif --json
     """
-    built = build_image(output.absolute(), source_root=source.absolute(), version=version(_DISTRIBUTION), say=say)
+    built = build_image(
+        output.absolute(), source_root=source.absolute(), version=version(_DISTRIBUTION), say=say
+    )
     shown: dict[str, Any] = {
         "file": str(output),
         "size_bytes": output.stat().st_size,

@@ -14,6 +14,7 @@ from rich.console import Console
 from scenarios.acts import Note
 from scenarios.catalogue import BANKS
 from scenarios.cli import command
+from scenarios.place import SIMULATED
 from scenarios.presentation import Telling
 from scenarios.runner import Outcome, Step
 
@@ -41,7 +42,7 @@ def test_a_run_is_told_step_by_step() -> None:
     telling = Telling(Console(file=out, width=110, markup=False))
     step = Step("The code of the enclave is measured", (Note("alder", "[bold]the same[/bold]"),), 1.25)
     released = pd.DataFrame({"scheme": ["courier", None], "loss": [Decimal("1234.50"), None]})
-    telling.opening(BANKS)
+    telling.opening(BANKS, SIMULATED)
     telling.begins(step.title)
     telling.ends(step)
     telling.closing(Outcome((step,), released, ("at most 10 groups: fewer than 30 accounts",)))

@@ -18,8 +18,9 @@ from scenarios.acts import RESULT_FILE, Acts
 from scenarios.catalogue import BANKS
 from scenarios.errors import CommandError, MismatchError, ScenarioError
 from scenarios.files import write_table
+from scenarios.place import SIMULATED
 from scenarios.role import Role
-from scenarios.stage import COORDINATOR, UNSAFE_EMULATOR, Stage
+from scenarios.stage import COORDINATOR, Stage
 
 
 def test_a_command_runs_in_the_home_of_its_role(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_leaving_the_stage_ends_an_enclave_that_the_coordinator_left_behind(tmp_
 def test_everybody_is_told_the_same_about_what_vouches_for_enclaves(tmp_path: Path) -> None:
     with Stage(tmp_path, BANKS.people) as stage:
         assert stage.trust == ("--root", str(tmp_path / "table" / "root.pem"))
-    with Stage(tmp_path, BANKS.people, trust=UNSAFE_EMULATOR) as stage:
+    with Stage(tmp_path, BANKS.people, place=replace(SIMULATED, root=None)) as stage:
         acts = Acts(BANKS, stage, None)
         for act in (acts.make_identities, acts.measure):
             list(act())
