@@ -161,7 +161,8 @@ class Acts:
             self.stage[owner].begin(
                 *("dataset", "send", self.files[dataset], "--agreement", self.agreement),
                 *("--dataset", dataset, "--job", self.job, "--identity", f"{owner}.key"),
-                *(*self.stage.trust, "--json"),
+                *self.stage.trust,
+                "--json",
             )
             for dataset, owner in self.scenario.owners.items()
         ]

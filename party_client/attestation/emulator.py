@@ -10,7 +10,7 @@ everywhere else. Followed: QEMU, hw/virtio/virtio-nsm.c; docs/protocol.md, secti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -142,10 +142,7 @@ def _require_placeholder(what: str, got: bytes, expected: bytes) -> None:
         )
 
 
-def is_unsigned(parts: Sequence[Any], fields: Any) -> bool:
-    """For showing only: whether decoded parts and payload look like the emulator's."""
-    return (
-        [parts[0], parts[3]] == [PROTECTED_UNSIGNED, PLACEHOLDER]
-        and isinstance(fields, dict)
-        and (fields.get("certificate"), fields.get("cabundle")) == (PLACEHOLDER, [PLACEHOLDER])
-    )
+def is_unsigned(parts: Sequence[Any], fields: Mapping[Any, Any]) -> bool:
+    """For showing only: whether decoded parts and fields of the payload look like the emulator's."""
+    found = [parts[0], parts[3], fields.get("certificate"), fields.get("cabundle")]
+    return found == [PROTECTED_UNSIGNED, PLACEHOLDER, PLACEHOLDER, [PLACEHOLDER]]

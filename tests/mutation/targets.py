@@ -150,5 +150,9 @@ TARGETS: Final = (
     _attestation("policy"),
     _attestation("enclave"),
     _attestation("roots"),
+    Target(
+        "party_client/attestation/emulator.py",
+        (f"{_ATTESTATION}_emulator.py", f"{_ADVERSARIAL}_attestation.py"),
+    ),
     _enclave("server"),
 )

@@ -54,7 +54,7 @@ BUNDLE = KeyBundle(
 )
 PCR16 = hashlib.sha384(bytes(48) + AGREEMENT).digest()
 EMULATED = Release("1.0", pcr("code 0"), pcr("code 1"), pcr("code 2"), UNSIGNED_EMULATOR_SHA256)
-REAL = replace(EMULATED, root_sha256=next(iter(TrustedRoots.aws())).sha256)
+REAL = replace(EMULATED, name="real", root_sha256=next(iter(TrustedRoots.aws())).sha256)
 LENIENT = AllOf([AnyMeasurementUnsafe(), AllowDebugUnsafe()])
 EXPECTED: dict[str, Any] = {
     "pcrs": emulated_bank(pcr16=PCR16),
@@ -175,6 +175,26 @@ def test_the_refusal_of_what_is_signed_says_where_it_belongs(name: str) -> None:
         replay(DEVIATIONS[name])
     assert "without --unsafe-emulator" in (refusal.value.hint or "")
     assert "expected" in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("empty", refused.DocumentSizeError, "0 bytes"),
+        ("longer than an NSM can answer", refused.DocumentSizeError, "expected 1 to 12288"),
+        ("a byte more", refused.TrailingBytesError, "1 bytes"),
+        ("tag 18", refused.TagError, "tag 18"),
+        ("the header says ES384", refused.NotTheEmulatorsError, "protected header: got h'a1013822'"),
+        ("no signature", refused.NotTheEmulatorsError, "signature: got h''"),
+        ("an unprotected header", refused.NotTheEmulatorsError, "1 unprotected header fields"),
+        ("certificate not zero", refused.NotTheEmulatorsError, "certificate: got h'01"),
+        ("two entries of zeros", refused.NotTheEmulatorsError, "cabundle: got 2 entries"),
+    ],
+)
+def test_the_refusal_says_which_part_differs(name: str, error: type[AttestationError], told: str) -> None:
+    with pytest.raises(error) as refusal:
+        replay(DEVIATIONS[name])
+    assert told in refusal.value.message
 
 
 @given(position=st.integers(0, len(DOCUMENT) - 1), mask=st.integers(1, 255))
@@ -345,7 +365,9 @@ def test_releases_of_both_kinds_are_refused_together(releases: list[Release]) ->
     for anchors in (None, EmulatorUnsafe(), TrustedRoots.aws(), ROOTS):
         with pytest.raises(refused.EmulatorMixedError):
             require_fitting(releases, anchors)
-    with pytest.raises(refused.EmulatorMixedError):
+    with pytest.raises(
+        refused.EmulatorMixedError, match=r"'1\.0' is of the UNSIGNED EMULATOR, release 'real'"
+    ):
         require_unmixed(releases)
     with pytest.raises(refused.EmulatorMixedError):
         AllowedReleases(releases)
