@@ -13,11 +13,9 @@ import socket
 
 from enclave_compute.life import Life
 from enclave_compute.nsm import Nsm, open_device
+from enclave_compute.parent import PARENT_CIDS
 from enclave_compute.server import Server
 
-PARENT_CIDS = frozenset({2, 3})
-"""Whoever started the machine: 3 is the parent instance on AWS, 2 the host everywhere else. No other enclave
-and no other machine has either."""
 _BACKLOG = 16
 
 

@@ -11,16 +11,15 @@ import sys
 import traceback
 from typing import Final
 
-from enclave_compute.__main__ import PARENT_CIDS
 from enclave_compute.boot.clock_source import HYPERVISOR_CLOCK, require_trusted_clock
 from enclave_compute.boot.entropy import seed_kernel
 from enclave_compute.boot.heartbeat import send_heartbeat
 from enclave_compute.boot.kernel import switch_off
-from enclave_compute.boot.mounts import make_read_only, mount_windows
+from enclave_compute.boot.mounts import make_read_only, mount_windows, remove_devices
 from enclave_compute.boot.privileges import give_up_privileges
 from enclave_compute.nsm import Nsm, open_device
+from enclave_compute.parent import PARENT_CIDS, PORT
 
-PORT: Final = 5000
 NSM: Final = "/dev/nsm"
 _PYTHON: Final = "/usr/bin/python3"
 _START: Final = "import sys; sys.path.append('/app'); from enclave_compute.__main__ import main; main()"
@@ -51,6 +50,7 @@ def prepare() -> None:
     device.close()
     clock = require_trusted_clock()
     say(f"clock source {clock}" + ("" if clock == HYPERVISOR_CLOCK else ": not a clock of AWS Nitro"))
+    remove_devices()
     make_read_only()
 
 

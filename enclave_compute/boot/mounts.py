@@ -6,6 +6,8 @@ enclave writes no file at all, so nothing needs a writable place.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Final
 
 from enclave_compute.boot.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount
@@ -15,12 +17,23 @@ _WINDOWS: Final = (
     ("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY),
     ("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC),
 )
+DEVICES: Final = frozenset({"console", "nsm", "null", "random", "urandom"})
 
 
 def mount_windows() -> None:
     """Processes, devices and facts of the machine. Raises `OSError`."""
     for source, target, kind, flags in _WINDOWS:
         mount(source, target, kind, flags)
+
+
+def remove_devices(folder: Path = Path("/dev")) -> None:
+    """Leaves the devices that the enclave uses; there is no other way to reach the rest. Raises `OSError`."""
+    for path in folder.iterdir():
+        if path.name not in DEVICES:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def make_read_only() -> None:

@@ -57,8 +57,8 @@ def _serve_flood(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
         line = b"flood " * 20 + b"\n"
-        written = 0
-        while written < int(connection.makefile("rb").readline()):
+        wanted, written = int(connection.makefile("rb").readline()), 0
+        while written < wanted:
             written += os.write(2, line * 64)
         connection.sendall(b"done\n")
 

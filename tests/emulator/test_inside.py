@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enclave_compute.boot.init import COMMAND
+from enclave_compute.boot.mounts import DEVICES
 from tests.emulator import probe
 from tests.emulator.machines import Booted
 
@@ -48,6 +49,10 @@ def test_nothing_can_be_written(seen: dict[str, Any]) -> None:
     for _source, _target, kind, options in seen["mounts"]:
         assert kind in {"rootfs", "devtmpfs", "proc", "sysfs", "tmpfs", "ramfs"}  # memory, all of them
         assert "ro" in options.split(",")
+
+
+def test_it_sees_the_devices_that_it_uses(seen: dict[str, Any]) -> None:
+    assert set(seen["devices"]) == DEVICES
 
 
 def test_there_is_no_network_but_loopback(seen: dict[str, Any]) -> None:

@@ -131,6 +131,16 @@ def test_every_file_system_ends_read_only(monkeypatch: pytest.MonkeyPatch) -> No
     assert state["/"] & MS_REMOUNT
 
 
+def test_devices_that_nobody_uses_are_removed(tmp_path: Path) -> None:
+    for name in ("console", "kmsg", "mem", "nsm", "null", "ptp0", "random", "urandom"):
+        (tmp_path / name).touch()
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input/event0").touch()
+    (tmp_path / "stdin").symlink_to("/proc/self/fd/0")
+    mounts.remove_devices(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"console", "nsm", "null", "random", "urandom"}
+
+
 def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
@@ -151,13 +161,14 @@ def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("open_device", Device()),
         ("seed_kernel", None),
         ("require_trusted_clock", "kvm-clock"),
+        ("remove_devices", None),
         ("make_read_only", None),
     ):
         monkeypatch.setattr(init, name, step(name, answer))
     init.prepare()
     assert done == [
         *("mount_windows", "send_heartbeat", "open_device", "seed_kernel", "close"),
-        *("require_trusted_clock", "make_read_only"),
+        *("require_trusted_clock", "remove_devices", "make_read_only"),
     ]
 
 
