@@ -72,7 +72,7 @@ def qemu_command(options: MachineOptions, *, module_id: str) -> list[str]:
         *("-L", str(options.emulator / "firmware")),
         *("-M", f"nitro-enclave,vsock=c,id={module_id}"),
         *("-accel", "tcg", "-cpu", "max", "-smp", str(options.vcpus), "-m", f"{options.memory_mib}M"),
-        *("-kernel", str(options.image), "-append", "reboot=t", "-no-reboot"),
+        *("-kernel", str(options.image), "-no-reboot"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
         *("-chardev", f"socket,id=c,path={_VHOST_NAME}"),
     ]
