@@ -41,7 +41,7 @@ def image_file(
     after: bytes = b"",
     between: bytes = b"",
 ) -> bytes:
-    """A file of `parts`. `offsets` and `sizes` replace entries of the table, `own_sizes` what is before data."""
+    """A file of `parts`; `offsets`, `sizes` replace values in the table, `own_sizes` those before data."""
     body, table_offsets, table_sizes = b"", [0] * 32, [0] * 32
     for number, (kind, data) in enumerate(parts):
         table_offsets[number], table_sizes[number] = HEADER_BYTES + len(body), len(data)
