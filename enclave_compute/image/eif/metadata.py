@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from enclave_compute.image.eif.errors import ContentError, ImageFileError
-from enclave_compute.image.eif.limits import MAX_METADATA_BYTES
 
 _TEXTS: Final = ("ImageName", "ImageVersion")
 _BUILD: Final = "BuildMetadata"
@@ -62,9 +61,7 @@ def encode(metadata: Mapping[str, Any]) -> bytes:
 
 
 def parse_metadata_untrusted(data: bytes) -> dict[str, Any]:
-    """The object in the section. Raises `ImageFileError`."""
-    if len(data) > MAX_METADATA_BYTES:
-        raise ImageFileError(f"metadata: got {len(data)} bytes, expected at most {MAX_METADATA_BYTES}")
+    """The object in the section, whose size was bounded when it was read. Raises `ImageFileError`."""
     try:
         value = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -71,6 +71,14 @@ def test_metadata_is_in_no_register_wherever_it_stands() -> None:
     assert last.measurements == read(image_file([metadata, kernel, command_line, *ramdisks])).measurements
 
 
+def test_as_many_sections_as_the_table_holds() -> None:
+    assert len(read(image_file([*GOOD, *[(RAMDISK, b"one more")] * 27])).sections) == 32
+
+
+def test_a_command_line_as_long_as_the_kernel_reads() -> None:
+    assert len(read(image_file(replaced(COMMAND_LINE, b"a" * 2047))).command_line) == 2047
+
+
 def test_a_header_is_what_it_encodes_to() -> None:
     data = image_file(flags=1)[:HEADER_BYTES]
     header = parse_header_untrusted(data)
@@ -175,6 +183,8 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     with pytest.raises(ImageFileError, match="expected at most"):
         read_untrusted(stream, size_bytes=MAX_FILE_BYTES + 1)
     assert stream.tell() == 0
+    with pytest.raises(ImageFileError, match="bytes after the last section"):
+        read_untrusted(stream, size_bytes=MAX_FILE_BYTES)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -182,6 +192,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "absent.eif")
     with pytest.raises(ImageFileError, match=r"cannot be read|not a regular file"):
         read_image(tmp_path)
+    with pytest.raises(ImageFileError, match="/dev/zero: not a regular file"):
+        read_image(Path("/dev/zero"))
 
 
 def test_progress_comes_to_the_length_of_the_file(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, inputs: dict[str, Any
     )
     refused(path, inputs, "not JSON", metadata={**METADATA, "CustomMetadata": float("nan")})
     refused(path, inputs, "not JSON", metadata={**METADATA, "CustomMetadata": b""})
+    refused(path, inputs, "for a metadata", metadata={**METADATA, "CustomMetadata": "a" * 2**20})
     refused(tmp_path, inputs, "cannot be written")
 
 
