@@ -129,9 +129,9 @@ def test_attack_05_a_certificate_with_the_name_of_another_is_another_register() 
 def test_the_same_registers_with_another_command_line() -> None:
     """What is measured is one string: where the kernel ends and the command line begins is in no register.
 
-    The emulator boots both, and reports the same registers. No reader of files can refuse this, because either
-    may be the right one. What has to stop it is inside the image: its first program compares the command line
-    with the one it was built for.
+    The emulator boots both, and reports the same registers. No reader of files can refuse this: either may be
+    the right one. What has to stop it is inside the image: its first program compares the command line with
+    the one it was built for.
     """
     kernel, command_line = GOOD[0][1], GOOD[1][1]
     moved = [(KERNEL, kernel + command_line[:14]), (COMMAND_LINE, command_line[14:]), *GOOD[2:]]
