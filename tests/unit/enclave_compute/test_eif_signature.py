@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import textwrap
 from pathlib import Path
 
 import cbor2
@@ -123,6 +125,11 @@ def test_certificates_that_cannot_be_used_are_refused() -> None:
         signature_section(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", message),
         "not an X.509 certificate",
     )
+    curve = bytes.fromhex("06052b81040022")  # P-384
+    unknown = signer().certificate.public_bytes(Encoding.DER).replace(curve, curve[:-1] + b"\x7f")
+    lines = textwrap.wrap(base64.b64encode(unknown).decode(), 64)
+    armoured = "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+    refused(signature_section(armoured.encode(), message), "not an X.509 certificate")
     other = certificate_of(ec.derive_private_key(7, ec.SECP256K1()))
     refused(signature_section(other.public_bytes(Encoding.PEM), message), "not on P-256, P-384 or P-521")
 

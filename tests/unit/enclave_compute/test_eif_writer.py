@@ -124,6 +124,18 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, inputs: dict[str, Any
     refused(tmp_path, inputs, "cannot be written")
 
 
+def test_an_image_that_is_too_large_is_not_begun(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    for name in ("large", "larger"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(9 * 2**30)  # of holes: takes no room
+    refused(tmp_path / "a.eif", inputs, "got an image of", ramdisks=[tmp_path / "large", tmp_path / "larger"])
+
+
+def test_a_command_line_as_long_as_the_kernel_reads(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    written(tmp_path / "a.eif", inputs, cmdline="a" * 2047)
+    assert read_image(tmp_path / "a.eif").command_line == "a" * 2047
+
+
 def test_what_was_there_stays_whole_when_writing_fails(tmp_path: Path, inputs: dict[str, Any]) -> None:
     path = tmp_path / "a.eif"
     path.write_bytes(b"what was there")

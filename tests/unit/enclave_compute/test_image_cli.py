@@ -13,7 +13,7 @@ from enclave_compute.image.cli import group
 from enclave_compute.image.eif import ImageFileError, read_image
 from party_client.attestation.roots import AWS_ROOT_G1_SHA256
 from party_client.cli.main import main
-from protos.formats.agreement import Release
+from protos.formats.participants import Release
 from tests.eif_files import COMMAND_LINE, GOOD, METADATA, METADATA_JSON, RAMDISK, image_file
 from tests.image_signers import certificate_pem, key_pem, signer
 
