@@ -49,9 +49,7 @@ def metadata_of(
 def encode(metadata: Mapping[str, Any]) -> bytes:
     """Compact JSON with sorted keys, in ASCII. Raises `ContentError`."""
     try:
-        text = json.dumps(
-            dict(metadata), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        )
+        text = json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         parse_metadata_untrusted(text.encode("ascii"))
     except (TypeError, ValueError, RecursionError) as error:
         raise ContentError(f"metadata: not JSON ({error})", hint="use texts, numbers, lists, maps") from error
