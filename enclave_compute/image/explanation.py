@@ -87,7 +87,7 @@ def _signed(signature: ImageSignature | None) -> Iterator[str]:
         yield f"{'signature':12} none: PCR8 will be zero"
         return
     facts = _signature(signature)
-    yield f"{'signature':12} {facts['algorithm']}, of PCR0, by the key of this certificate; nobody vouches for it:"
+    yield f"{'signature':12} {facts['algorithm']}, of PCR0, by the key of this certificate, whoever that is:"
     for key in ("subject", "issuer", "not_before", "not_after", "sha256"):
         yield f"  {key.replace('_', ' '):10} {_shown(facts[key])}"
 

@@ -12,5 +12,5 @@ ROOT_SHA256_BYTES: Final = 32
 AWS_NITRO_ROOT_G1_SHA256: Final = bytes.fromhex(
     "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
 )
-"""Of AWS's root G1, partition `aws`, as published in "Verifying the root of trust" (Nitro Enclaves user guide); not
-of the zip file that it is published in, whose digest stands on the same page."""
+"""Of AWS's root G1, partition `aws`, as published in "Verifying the root of trust" (Nitro Enclaves user
+guide); not of the zip file that it is published in, whose digest stands on the same page."""

@@ -32,6 +32,11 @@ def _format(name: str, *more: str) -> Target:
     return Target(f"protos/formats/{name}.py", (f"{_FORMATS}_{name}.py", *more))
 
 
+def _image_file(name: str, *more: str) -> Target:
+    tests = (*more, f"{_ENCLAVE}_eif_reader.py", f"{_ADVERSARIAL}_image_file.py")
+    return Target(f"enclave_compute/image/eif/{name}.py", (*tests, "tests/conformance/test_eif_aws_files.py"))
+
+
 def _plan(name: str) -> Target:
     tests = (
         "tests/unit/protos_plan",
@@ -154,5 +159,12 @@ TARGETS: Final = (
         "party_client/attestation/emulator.py",
         (f"{_ATTESTATION}_emulator.py", f"{_ADVERSARIAL}_attestation.py"),
     ),
+    _image_file("reader"),
+    _image_file("header"),
+    _image_file("sections"),
+    _image_file("measure"),
+    _image_file("metadata", f"{_ENCLAVE}_eif_writer.py"),
+    _image_file("signature", f"{_ENCLAVE}_eif_signature.py"),
+    _image_file("writer", f"{_ENCLAVE}_eif_writer.py"),
     _enclave("server"),
 )

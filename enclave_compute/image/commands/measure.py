@@ -39,9 +39,9 @@ def _fingerprint(_: click.Context, __: click.Parameter, value: str) -> str:
 def measure_command(file: Path, name: str | None, root_sha256: str, form: str | None) -> None:
     """Show the PCRs of an enclave image file.
 
-    PCR0, PCR1 and PCR2, and PCR8 if it is signed: what the security module of an enclave that was started from
-    this file will say. No tool of AWS's is needed, and nothing in the file is believed: it is refused if two readers could find two images in it,
-    or if its signature is not of this image.
+    PCR0, PCR1 and PCR2, and PCR8 if it is signed: what the security module of an enclave that was started
+    from this file will say. No tool of AWS's is needed, and nothing in the file is believed: it is refused
+    if two readers could find two images in it, or if its signature is not of this image.
 
     \b
     Examples:

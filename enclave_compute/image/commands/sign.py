@@ -40,9 +40,9 @@ _PASSES = 3
 def sign_command(file: Path, key: Path, certificate: Path, output: Path) -> None:
     """Write a signed copy of an enclave image file.
 
-    The signature takes the place of one that it may have. PCR0, PCR1 and PCR2 stay the same; PCR8 becomes the digest of the certificate. The same image, key and
-    certificate give the same bytes. PCR8 lets in whatever the key signs, old images too: let policies demand
-    PCR0 beside it.
+    The signature takes the place of one that it may have. PCR0, PCR1 and PCR2 stay the same; PCR8 becomes the
+    digest of the certificate. The same image, key and certificate give the same bytes. PCR8 lets in whatever
+    the key signs, old images too: let policies demand PCR0 beside it.
 
     \b
     Example:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from enclave_compute.image.eif.errors import ContentError, ImageFileError
-from enclave_compute.image.eif.limits import MAX_METADATA_BYTES
 
 _TEXTS: Final = ("ImageName", "ImageVersion")
 _BUILD: Final = "BuildMetadata"
@@ -50,9 +49,7 @@ def metadata_of(
 def encode(metadata: Mapping[str, Any]) -> bytes:
     """Compact JSON with sorted keys, in ASCII. Raises `ContentError`."""
     try:
-        text = json.dumps(
-            dict(metadata), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        )
+        text = json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         parse_metadata_untrusted(text.encode("ascii"))
     except (TypeError, ValueError, RecursionError) as error:
         raise ContentError(f"metadata: not JSON ({error})", hint="use texts, numbers, lists, maps") from error
@@ -62,9 +59,7 @@ def encode(metadata: Mapping[str, Any]) -> bytes:
 
 
 def parse_metadata_untrusted(data: bytes) -> dict[str, Any]:
-    """The object in the section. Raises `ImageFileError`."""
-    if len(data) > MAX_METADATA_BYTES:
-        raise ImageFileError(f"metadata: got {len(data)} bytes, expected at most {MAX_METADATA_BYTES}")
+    """The object in the section, whose size was bounded when it was read. Raises `ImageFileError`."""
     try:
         value = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

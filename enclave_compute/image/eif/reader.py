@@ -88,8 +88,8 @@ def read_untrusted(stream: ByteStream, *, size_bytes: int, advance: Advance = no
     if size_bytes > MAX_FILE_BYTES:
         raise ImageFileError(f"got a file of {size_bytes} bytes, expected at most {MAX_FILE_BYTES}")
     walk = _Walk(stream, size_bytes, advance)
-    header = parse_header_untrusted(walk.take(min(HEADER_BYTES, size_bytes), checked=False))
-    walk.checksum = zlib.crc32(header.encode()[:-CHECKSUM_BYTES])
+    header = parse_header_untrusted(walk.take(min(HEADER_BYTES, size_bytes)))
+    walk.checksum = zlib.crc32(header.encode()[:-CHECKSUM_BYTES])  # the checksum does not cover itself
     for number, (offset, size) in enumerate(zip(header.offsets, header.sizes, strict=True)):
         walk.section(number, offset=offset, listed_bytes=size)
     walk.require_end()
@@ -139,9 +139,9 @@ class _Walk:
         self._stream, self._size_bytes, self._advance = stream, size_bytes, advance
         self._buffer = memoryview(bytearray(min(BUFFER_BYTES, max(size_bytes, HEADER_BYTES))))
 
-    def take(self, length: int, *, checked: bool = True) -> bytes:
+    def take(self, length: int) -> bytes:
         """The next `length` bytes, which are few."""
-        return b"".join(bytes(piece) for piece in self._pieces(length, checked=checked))
+        return b"".join(bytes(piece) for piece in self._pieces(length))
 
     def section(self, number: int, *, offset: int, listed_bytes: int) -> None:
         """Reads one section, which must be where and as long as the header's table says."""
@@ -185,15 +185,14 @@ class _Walk:
         if size_bytes > left:
             raise ImageFileError(f"{what}: got {left} bytes up to the end of the file, expected {size_bytes}")
 
-    def _pieces(self, length: int, *, checked: bool = True) -> Iterator[memoryview]:
+    def _pieces(self, length: int) -> Iterator[memoryview]:
         """The next `length` bytes, in views of one buffer that the next view overwrites."""
         while length:
             got = self._stream.readinto(self._buffer[: min(length, len(self._buffer))])
             if not got:
                 raise ImageFileError(f"the file ended {length} bytes early, while it was read")
             piece = self._buffer[:got]
-            if checked:
-                self.checksum = zlib.crc32(piece, self.checksum)
+            self.checksum = zlib.crc32(piece, self.checksum)
             self.position += got
             self._advance(got)
             length -= got

@@ -34,6 +34,7 @@ _WHAT: Final = "signature section"
 _CERTIFICATE, _MESSAGE = "signing_certificate", "signature"
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _MAX_PEM_BYTES: Final = 64 * 1024
+_READ_LATER: Final = ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,11 @@ def verify_untrusted(section: bytes, *, pcr0: bytes) -> ImageSignature:
     try:
         pem, message = _parts_untrusted(section)
         certificate = _one_certificate(pem)
+        if certificate.public_bytes(serialization.Encoding.PEM) != pem:  # two readers could find two in it
+            raise ImageSignatureError(
+                "the certificate is not in plain PEM form: one certificate, lines of 64, no text around it",
+                hint="sign the image again, with the certificate as `openssl x509` writes it",
+            )
         return _verified(message, certificate, pcr0=pcr0)
     except FormatError as error:
         raise ImageSignatureError(error.message) from error
@@ -155,10 +161,7 @@ def _verified(message: bytes, certificate: x509.Certificate, *, pcr0: bytes) -> 
         max_items=4,
     )
     protected, unprotected, payload, signature = parts
-    try:
-        key = certificate.public_key()
-    except Exception as error:  # a curve or an algorithm that the library does not know
-        raise ImageSignatureError("the certificate's key cannot be read") from error
+    key = certificate.public_key()
     algorithm = _algorithm_of(key)
     if algorithm is None or not isinstance(key, ec.EllipticCurvePublicKey):
         raise ImageSignatureError("the certificate's key is not on P-256, P-384 or P-521")
@@ -185,9 +188,13 @@ def _one_certificate(pem: bytes) -> x509.Certificate:
     if pem.count(_BEGIN) != 1:
         raise ImageSignatureError(f"got {pem.count(_BEGIN)} certificates, expected exactly one in PEM form")
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+        certificate = x509.load_pem_x509_certificate(pem)
+        for field in _READ_LATER:  # are parsed only when they are asked for
+            getattr(certificate, field)
+        certificate.public_key()
+    except Exception as error:  # of many types; one may leave here
         raise ImageSignatureError("the certificate is not an X.509 certificate in PEM form") from error
+    return certificate
 
 
 def _payload(pcr0: bytes) -> bytes:
