@@ -1,8 +1,9 @@
 """Builds the emulator's folder: `python -m scenarios.emulator.build [--to DIR]`.
 
-`bin` has two programs that run from anywhere, `lib` all they load (the dynamic linker too), `firmware` what QEMU
-loads. Nothing is installed on this machine and nothing of it is used but its kernel. Inputs are pinned in
-`locks/emulator.lock`; the folder is kept in the cache under a hash of them, and is there whole or not at all.
+`bin` has two programs that run from anywhere, `lib` all they load (the dynamic linker too), `firmware` what
+QEMU loads. Nothing is installed on this machine and nothing of it is used but its kernel. Inputs are pinned
+in `locks/emulator.lock`; the folder is kept in the cache under a hash of them, and is there whole or not at
+all.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ mkdir -p emulator/bin emulator/firmware emulator/lib emulator/libexec
 cp source/build/qemu-system-x86_64 /usr/bin/vhost-device-vsock emulator/libexec
 linker=/usr/lib64/ld-linux-x86-64.so.2
 for program in emulator/libexec/*; do "$linker" --list "$program"; done >loaded
-awk '$2 == "=>" { print $3 }' loaded | sort --unique | while read -r library; do cp "$library" emulator/lib; done
+awk '$2 == "=>" { print $3 }' loaded | sort --unique >libraries
+while read -r library; do cp "$library" emulator/lib; done <libraries
 cp "$linker" emulator/lib
 for name in kvmvapic.bin linuxboot.bin linuxboot_dma.bin pvh.bin qboot.rom; do
     cp "/usr/share/qemu/$name" emulator/firmware
@@ -76,7 +78,8 @@ class EmulatorError(ScenarioError):
 def build_emulator(*, say: Say, cache: Path | None = None) -> Path:
     """The emulator's folder, from the cache or built now (some minutes). Raises `DebianError`."""
     base = cache or cache_folder()
-    folder = base / "emulator" / _inputs_key()
+    key = _inputs_key()
+    folder = base / "emulator" / key
     if not folder.is_dir():
         lock = read_lock(LOCK)
         files = fetch(lock.files, say=say, cache=base)
@@ -86,7 +89,7 @@ def build_emulator(*, say: Say, cache: Path | None = None) -> Path:
             for source in lock.sources:
                 kind = "debian" if source.file_name.endswith(".debian.tar.xz") else "orig"
                 shutil.copyfile(files[source], root.work / f"qemu.{kind}.tar.xz")
-            _build(root, fresh, report)
+            _build(root, fresh, log=folder.with_name(f"{key}.log"), say=say)
     return folder
 
 
@@ -98,8 +101,8 @@ def copy_to(folder: Path, target: Path) -> None:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
 
 
-def _build(root: BuildRoot, target: Path, say: Say) -> None:
-    log = target / "build.log"
+def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
+    log.write_bytes(b"")
     (root.work / "nitro.mak").write_text(_DEVICES, encoding="ascii")
     say("Compiling QEMU (some minutes)")
     root.run(_COMPILE, log=log, variables={"JOBS": str(os.cpu_count() or 1), "SOURCE_DATE_EPOCH": "1"})
@@ -113,7 +116,10 @@ def _build(root: BuildRoot, target: Path, say: Say) -> None:
 
 def _inputs_key() -> str:
     digest = hashlib.sha256()
-    for part in (lock_path(LOCK).read_bytes(), repr((_DEVICES, _COMPILE, _COLLECT, _PROGRAMS, _WRAPPER)).encode()):
+    for part in (
+        lock_path(LOCK).read_bytes(),
+        repr((_DEVICES, _COMPILE, _COLLECT, _PROGRAMS, _WRAPPER)).encode(),
+    ):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:32]
 

@@ -1,7 +1,8 @@
 """Asks the machine's own apt: which mirror it uses, to fetch from it, and what a suite holds.
 
-apt is Debian's client: it has the proxies, the credentials and the signing keys of this machine. Nothing is installed
-and nothing of its state is written: suites are read into a folder of our own, and apt checks their signatures.
+apt is Debian's client: it has the proxies, the credentials and the signing keys of this machine. Nothing is
+installed and nothing of its state is written: suites are read into a folder of our own, and apt checks
+their signatures.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def download(wanted: Mapping[str, tuple[Path, str]]) -> None:
 
     Raises `MirrorError` for anything else that goes wrong.
     """
-    arguments = [part for url, (path, sha256) in wanted.items() for part in (url, str(path), f"SHA256:{sha256}")]
+    arguments = [
+        part for url, (path, sha256) in wanted.items() for part in (url, str(path), f"SHA256:{sha256}")
+    ]
     finished = _run([HELPER, "-q", "download-file", *arguments])
     errors = [line for line in finished.stderr.splitlines() if line.startswith("E: ")]
     serious = [line for line in errors if not any(mark in line for mark in _NOT_THERE)]
@@ -87,7 +90,9 @@ def _private_configuration(state: Path) -> str:
     return "".join(f'{name} "{place}";\n' for name, place in places.items()) + 'APT::Sandbox::User "root";\n'
 
 
-def _run(command: list[str], environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,

@@ -21,7 +21,7 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which becomes `folder` when the context ends well and is removed when it does not."""
+    """A new folder to fill: becomes `folder` when the context ends well, is removed when it does not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

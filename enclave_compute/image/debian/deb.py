@@ -1,9 +1,9 @@
 """Reads a Debian package and lays its files below a folder, and nowhere else.
 
-The bytes come from a mirror. Their hash was checked, but a package is written by somebody else all the same: sizes
-and counts are bounded, a path never leaves the folder (not by `..`, not through a link that another member left),
-and nothing but files, folders and links is made. Owners and set-user-id bits are dropped; scripts in the package
-are not run. Format: deb(5), ar(5).
+The bytes come from a mirror. Their hash was checked, but a package is written by somebody else all the
+same: sizes and counts are bounded, a path never leaves the folder (not by `..`, not through a link that
+another member left), and nothing but files, folders and links is made. Owners and set-user-id bits are
+dropped; scripts in the package are not run. Format: deb(5), ar(5).
 """
 
 from __future__ import annotations
@@ -79,8 +79,10 @@ def inside(root: Path, parts: tuple[str, ...], label: str) -> Path:
         if pending and here.is_symlink():
             followed += 1
             if followed > MAX_LINKS_FOLLOWED:
-                raise ArchiveError(f"{label}: more than {MAX_LINKS_FOLLOWED} links on the way to {'/'.join(parts)!r}")
-            target = os.readlink(here)
+                raise ArchiveError(
+                    f"{label}: more than {MAX_LINKS_FOLLOWED} links on the way to {'/'.join(parts)!r}"
+                )
+            target = str(here.readlink())
             if target.startswith("/"):
                 reached.clear()
             pending.extend(reversed(target.split("/")))
@@ -112,7 +114,11 @@ def _data_member(stream: IO[bytes], label: str) -> tuple[str, IO[bytes]]:
 
 def _ar_header(header: bytes, label: str) -> tuple[str, int]:
     size = header[48:58].rstrip(b" ")
-    if len(header) != _AR_HEADER_BYTES or header[58:] != _AR_HEADER_END or not (size.isdigit() and size.isascii()):
+    if (
+        len(header) != _AR_HEADER_BYTES
+        or header[58:] != _AR_HEADER_END
+        or not (size.isdigit() and size.isascii())
+    ):
         raise ArchiveError(f"{label}: a damaged or shortened ar header")
     return header[:16].rstrip(b" /").decode("ascii", "replace"), int(size)
 
@@ -162,7 +168,9 @@ def _safe_parts(name: str, label: str) -> tuple[str, ...]:
     return parts
 
 
-def _lay(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path, parts: tuple[str, ...], label: str) -> None:
+def _lay(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path, parts: tuple[str, ...], label: str
+) -> None:
     path = inside(root, parts, label)
     if member.isdir():
         # A folder may be a link already: /bin is one in every merged root.

@@ -1,4 +1,4 @@
-"""Downloads one file from a mirror that `$DEBIAN_MIRROR` names; how much is read and for how long is bounded."""
+"""Downloads one file from a mirror that `$DEBIAN_MIRROR` names; size and time are bounded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ _SCHEMES: Final = ("http://", "https://")
 
 
 def download(url: str, target: Path, *, limit_bytes: int, silence_s: float = SILENCE_S) -> None:
-    """What lies at `url`, at most one byte more than `limit_bytes` of it, as `target`; nothing there, no file.
+    """What lies at `url`, at most one byte over `limit_bytes`, as `target`; nothing there, no file.
 
     Nothing is compared here: the caller knows the hash. Raises `MirrorError`.
     """
     if not url.startswith(_SCHEMES):
-        raise MirrorError(f"{url}: not a mirror's URL", hint=f"expected one that starts with {' or '.join(_SCHEMES)}")
+        raise MirrorError(
+            f"{url}: not a mirror's URL", hint=f"expected one that starts with {' or '.join(_SCHEMES)}"
+        )
     deadline = time.monotonic() + silence_s + limit_bytes / SLOWEST_BYTES_PER_S
     try:
         with urllib.request.urlopen(url, timeout=silence_s) as answer, target.open("xb") as stream:  # noqa: S310 - the scheme was checked
@@ -38,6 +40,8 @@ def download(url: str, target: Path, *, limit_bytes: int, silence_s: float = SIL
     except urllib.error.HTTPError as error:
         error.close()
         if error.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            raise MirrorError(f"{url}: the mirror answers {error.code}", hint="try again, or another mirror") from error
+            raise MirrorError(
+                f"{url}: the mirror answers {error.code}", hint="try again, or another mirror"
+            ) from error
     except (OSError, ValueError) as error:
         raise MirrorError(f"{url}: {error}", hint="try again, or another mirror") from error

@@ -1,7 +1,8 @@
-"""What a suite of Debian holds: control paragraphs read into packages, and what a package needs to be unpacked with.
+"""What a suite of Debian holds, and what a package needs to be unpacked with.
 
-The text comes from apt, which checked the suite's signature. It is read here for its hashes and dependencies; what
-cannot be read is an error and never a package less. Format: deb-control(5), Debian policy 7.
+The text comes from apt, which checked the suite's signature. It is read here for its hashes and
+dependencies; what cannot be read is an error and never a package less. Format: deb-control(5), Debian
+policy 7.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from enclave_compute.image.debian.errors import LockError
 from enclave_compute.image.debian.lock import SOURCE, PinnedFile
 from enclave_compute.image.debian.versions import version_key
 
-_RELATION: Final = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?\s*(?:\([^)]*\))?\s*(?:\[[^]]*\])?\s*")
+_RELATION: Final = re.compile(
+    r"\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?\s*(?:\([^)]*\))?\s*(?:\[[^]]*\])?\s*"
+)
 _DESCRIPTION: Final = ".dsc"
 _MAX_SIZE_DIGITS: Final = 15
 
@@ -59,7 +62,7 @@ def read_suite(packages_text: str, sources_text: str) -> Suite:
 def closure(suite: Suite, wanted: Iterable[str]) -> dict[str, Package]:
     """`wanted` and all they depend on, by name; of alternatives the first that exists. Raises `LockError`."""
     chosen: dict[str, Package] = {}
-    pending = [(name,) for name in sorted(wanted, reverse=True)]
+    pending: list[Alternatives] = [(name,) for name in sorted(wanted, reverse=True)]
     while pending:
         alternatives = pending.pop()
         if any(name in chosen or chosen.keys() & suite.providers.get(name, set()) for name in alternatives):

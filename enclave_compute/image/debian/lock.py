@@ -1,8 +1,8 @@
 """Decides which files of Debian's archive a build may use: those that its lock names, byte for byte.
 
-A lock is text: comments, then one line a file, sorted: name, version, architecture, path in the archive, size,
-SHA-256. It says where in the archive a file lies and never which mirror has it, so it means the same everywhere
-and for as long as anybody keeps the file.
+A lock is text: comments, then one line a file, sorted: name, version, architecture, path in the archive,
+size, SHA-256. It says where in the archive a file lies and never which mirror has it, so it means the same
+everywhere and for as long as anybody keeps the file.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class PinnedFile:
             and _SHA256.fullmatch(self.sha256)
         )
         if not well_formed:
-            raise LockError(f"not a pinned file: {self.line()!r}", hint="make the lock again: make image-lock")
+            raise LockError(
+                f"not a pinned file: {self.line()!r}", hint="make the lock again: make image-lock"
+            )
 
     @property
     def file_name(self) -> str:
@@ -94,7 +96,9 @@ class Lock:
         """The one binary package of that name. Raises `LockError`."""
         found = [file for file in self.packages if file.name == name]
         if len(found) != 1:
-            raise LockError(f"the lock has {len(found)} packages named {name}; expected 1", hint="make image-lock")
+            raise LockError(
+                f"the lock has {len(found)} packages named {name}; expected 1", hint="make image-lock"
+            )
         return found[0]
 
 

@@ -1,9 +1,9 @@
 """Decides which bytes are the file that a lock names, and gets them from whatever mirror this machine uses.
 
-No mirror is named here. `$DEBIAN_MIRROR` says where the archive is; without it the machine's own apt does, and
-fetches too, with its proxies and credentials. What comes is the mirror's word: it is written under a temporary
-name, its size and SHA-256 are compared with the lock, and only then it gets its place in the cache, which is
-ordered by hash.
+No mirror is named here. `$DEBIAN_MIRROR` says where the archive is; without it the machine's own apt does,
+and fetches too, with its proxies and credentials. What comes is the mirror's word: it is written under a
+temporary name, its size and SHA-256 are compared with the lock, and only then it gets its place in the
+cache, which is ordered by hash.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Say = Callable[[str], None]
 MIRROR_VARIABLE: Final = "DEBIAN_MIRROR"
 _CHUNK_BYTES: Final = 1 << 20
 _GONE_HINT: Final = (
-    f"Debian drops a version when a newer one is out. Let {MIRROR_VARIABLE} name an archive that keeps old ones, "
-    "or pin newer packages: make image-lock"
+    f"Debian drops a version when a newer one is out. Let {MIRROR_VARIABLE} name an archive that keeps old "
+    "ones, or pin newer packages: make image-lock"
 )
 
 
@@ -62,7 +62,9 @@ def _fetch_all(files: list[PinnedFile], folder: Path) -> None:
         for file in files:
             download(f"{base.rstrip('/')}/{file.path}", folder / file.sha256, limit_bytes=file.size_bytes)
     else:
-        apt.download({f"{base.rstrip('/')}/{file.path}": (folder / file.sha256, file.sha256) for file in files})
+        apt.download(
+            {f"{base.rstrip('/')}/{file.path}": (folder / file.sha256, file.sha256) for file in files}
+        )
     for file in files:
         _require_fetched(file, folder / file.sha256)
 
@@ -76,7 +78,8 @@ def _require_fetched(file: PinnedFile, path: Path) -> None:
     size, sha256 = _measured(path)
     if (size, sha256) != (file.size_bytes, file.sha256):
         raise MirrorError(
-            f"{file.path}: got {size} bytes with SHA-256 {sha256}; pinned are {file.size_bytes} and {file.sha256}",
+            f"{file.path}: got {size} bytes with SHA-256 {sha256}, "
+            f"expected {file.size_bytes} and {file.sha256}",
             hint="fetch again; if it stays so, the mirror is damaged or lies: use another",
         )
 

@@ -1,7 +1,8 @@
 """Makes the locks again from what Debian has now: `python -m enclave_compute.image.debian.relock [NAME …]`.
 
-This is where trust in Debian's archive is taken up, once: apt checks each suite's signature against Debian's keyring,
-and the hashes it then reads are written down. Whoever builds later needs no signature, only the lock.
+This is where trust in Debian's archive is taken up, once: apt checks each suite's signature against
+Debian's keyring, and the hashes it then reads are written down. Whoever builds later needs no signature,
+only the lock.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def resolve(wanted: Wanted, suites: Suites) -> str:
     for request in wanted.requests:
         files |= _requested(request, suites.suite(request.suite))
     names = ", ".join(sorted({request.suite for request in wanted.requests}))
-    comment = f"{wanted.purpose}\n\nMade by `make image-lock` from wanted.toml and Debian {names}; not to be edited."
-    return format_lock(comment, files)
+    made = f"Made by `make image-lock` from wanted.toml and Debian {names}; not to be edited."
+    return format_lock(f"{wanted.purpose}\n\n{made}", files)
 
 
 def _requested(request: Request, suite: Suite) -> set[PinnedFile]:
@@ -58,7 +59,9 @@ def main(arguments: list[str]) -> int:
     try:
         base = apt.debian_base()
         if base is None:
-            raise MirrorError("locks are made on Debian: apt checks the signatures", hint="run this on Debian")
+            raise MirrorError(
+                "locks are made on Debian: apt checks the signatures", hint="run this on Debian"
+            )
         chosen = [wanted for wanted in read_wanted() if not arguments or wanted.name in arguments]
         with tempfile.TemporaryDirectory(prefix="concordat-suites-") as folder:
             suites = Suites(Path(folder), base)

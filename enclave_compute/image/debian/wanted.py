@@ -41,14 +41,18 @@ def read_wanted(path: Path = WANTED) -> list[Wanted]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return [_wanted(name, table) for name, table in tables.items()]
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise LockError(f"{path.name}: {error!r}", hint="each table: purpose, and [[NAME.from]] entries") from error
+        raise LockError(
+            f"{path.name}: {error!r}", hint="each table: purpose, and [[NAME.from]] entries"
+        ) from error
 
 
 def _wanted(name: str, table: dict[str, Any]) -> Wanted:
     unknown = set(table) - {"purpose", "from"}
     if unknown:
         raise LockError(f"{name}: unknown {sorted(unknown)}; expected purpose and from")
-    return Wanted(name, str(table["purpose"]).strip(), tuple(_request(name, entry) for entry in table["from"]))
+    return Wanted(
+        name, str(table["purpose"]).strip(), tuple(_request(name, entry) for entry in table["from"])
+    )
 
 
 def _request(name: str, entry: dict[str, Any]) -> Request:

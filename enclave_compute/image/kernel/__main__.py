@@ -1,4 +1,4 @@
-"""`python -m enclave_compute.image.kernel [--pin] [--to DIR]`: build the kernel, say where it is and what its hash is."""
+"""`python -m enclave_compute.image.kernel [--pin] [--to DIR]`: build it, say where it is and its hash."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Builds the enclave's kernel: the same bytes on any x86-64 Linux, or an error.
 
-Inputs: `locks/kernel.lock` (source and compiler), `enclave.config`, and the script below. Whatever else could leave
-a trace is fixed: user, host, time, locale, folder. The result is compared with `locks/kernel.sha256` and kept in the
-cache under a hash of all inputs, beside its final configuration, which is part of an image's metadata.
+Inputs: `locks/kernel.lock` (source and compiler), `enclave.config`, one patch, and the scripts below.
+Whatever else could leave a trace is fixed: user, host, time, locale, folder. The result is compared with
+`locks/kernel.sha256` and kept in the cache under a hash of all inputs, beside its final configuration,
+which is part of an image's metadata.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,14 @@ from enclave_compute.image.debian.mirror import Say, fetch
 from enclave_compute.image.kernel.config import FRAGMENT, read_config, require_as_asked
 from enclave_compute.image.kernel.errors import KernelError
 
+PATCH: Final = Path(__file__).parent / "vsock-replies.patch"
 PINS: Final = LOCKS / "kernel.sha256"
 LOCK: Final = "kernel"
 IMAGE: Final = "bzImage"
 CONFIG: Final = "config"
 
 _PIN: Final = re.compile(r"([0-9a-f]{64})  (bzImage|config)")
+_VERSION: Final = re.compile(r"^# Linux/\S+ (\S+) Kernel Configuration$", re.MULTILINE)
 _FIXED: Final = {
     "KBUILD_BUILD_USER": "concordat",
     "KBUILD_BUILD_HOST": "enclave",
@@ -38,8 +40,9 @@ _FIXED: Final = {
 }
 _CONFIGURE: Final = """
 mkdir source
-tar --extract --no-same-owner --strip-components=1 --directory=source --file=/usr/src/linux-source-*.tar.xz
+tar --extract --no-same-owner --strip-components=1 --directory=source --file /usr/src/linux-source-*.tar.xz
 cd source
+patch --strip=1 --fuzz=0 <../vsock-replies.patch
 make ARCH=x86_64 KCONFIG_ALLCONFIG=/build/enclave.config allnoconfig
 """
 _COMPILE: Final = """
@@ -55,9 +58,19 @@ class Kernel:
     image: Path
     config: Path
 
+    @property
+    def version(self) -> str:
+        """As the source calls itself, such as `6.12.117`. Raises `KernelError`."""
+        found = _VERSION.search(self.config.read_text(encoding="ascii"))
+        if not found:
+            raise KernelError(f"{self.config} does not say which kernel it configures")
+        return found[1]
+
     def digests(self) -> dict[str, str]:
         """SHA-256 of both files, by name."""
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.image, self.config)}
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.image, self.config)
+        }
 
 
 def build_kernel(*, say: Say, cache: Path | None = None) -> Kernel:
@@ -67,7 +80,7 @@ def build_kernel(*, say: Say, cache: Path | None = None) -> Kernel:
     if got != pinned:
         raise KernelError(
             f"this build gives another kernel than is pinned: got {got}, expected {pinned}",
-            hint="if its inputs were changed on purpose, pin it: make kernel KERNEL=--pin; otherwise do not use it",
+            hint="if its inputs were changed on purpose: make kernel KERNEL=--pin; otherwise do not use it",
         )
     return kernel
 
@@ -75,13 +88,14 @@ def build_kernel(*, say: Say, cache: Path | None = None) -> Kernel:
 def build_unpinned(*, say: Say, cache: Path | None = None) -> Kernel:
     """Whatever kernel the inputs give. Only for pinning it, and for comparing two builds."""
     base = cache or cache_folder()
-    folder = base / "kernel" / _inputs_key()
+    key = _inputs_key()
+    folder = base / "kernel" / key
     if not folder.is_dir():
         packages = fetch(read_lock(LOCK).packages, say=say, cache=base)
         with made_whole(folder) as fresh, tempfile.TemporaryDirectory(prefix="kernel-", dir=base) as work:
             say("Unpacking the kernel's source and its compiler")
             root = make_build_root(packages.values(), Path(work) / "root")
-            _build(root, fresh, report)
+            _build(root, fresh, log=folder.with_name(f"{key}.log"), say=say)
     return Kernel(folder / IMAGE, folder / CONFIG)
 
 
@@ -96,13 +110,14 @@ def read_pins(text: str) -> dict[str, str]:
 
 def format_pins(digests: dict[str, str]) -> str:
     """The text that `read_pins` reads."""
-    head = "# What the kernel's build must give. Written by `make kernel KERNEL=--pin`; see enclave_compute/image/kernel.\n"
+    head = "# What the kernel's build must give. Written by `make kernel KERNEL=--pin`.\n"
     return head + "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
-def _build(root: BuildRoot, target: Path, say: Say) -> None:
-    log = target / "build.log"
-    (root.work / FRAGMENT.name).write_bytes(FRAGMENT.read_bytes())
+def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
+    log.write_bytes(b"")
+    for part in (FRAGMENT, PATCH):
+        (root.work / part.name).write_bytes(part.read_bytes())
     root.run(_CONFIGURE, log=log, variables=_FIXED)
     final = root.work / "source" / ".config"
     require_as_asked(read_config(FRAGMENT.read_text()), read_config(final.read_text()))
@@ -114,6 +129,11 @@ def _build(root: BuildRoot, target: Path, say: Say) -> None:
 
 def _inputs_key() -> str:
     digest = hashlib.sha256()
-    for part in (lock_path(LOCK).read_bytes(), FRAGMENT.read_bytes(), repr((_FIXED, _CONFIGURE, _COMPILE)).encode()):
+    for part in (
+        lock_path(LOCK).read_bytes(),
+        FRAGMENT.read_bytes(),
+        PATCH.read_bytes(),
+        repr((_FIXED, _CONFIGURE, _COMPILE)).encode(),
+    ):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:32]

@@ -18,7 +18,7 @@ _NOT_SET: Final = re.compile(r"# (CONFIG_[A-Z0-9_]+) is not set")
 
 
 def read_config(text: str) -> dict[str, str | None]:
-    """Options and their values, None for one that is said to be off. Raises `KernelError` for any other line."""
+    """Options and their values, None for one that is off. Raises `KernelError` for any other line."""
     options: dict[str, str | None] = {}
     for line in text.splitlines():
         is_set, is_not_set = _SET.fullmatch(line), _NOT_SET.fullmatch(line)
@@ -32,7 +32,7 @@ def read_config(text: str) -> dict[str, str | None]:
 
 
 def require_as_asked(asked: dict[str, str | None], final: dict[str, str | None]) -> None:
-    """Raises `KernelError` when an option of `asked` is missing, has another value, or is on that should be off."""
+    """Raises `KernelError` when one of `asked` is missing, has another value, or is on and should be off."""
     differences = [
         f"{name}: asked {value or 'off'}, got {final.get(name) or 'off'}"
         for name, value in asked.items()
@@ -41,5 +41,5 @@ def require_as_asked(asked: dict[str, str | None], final: dict[str, str | None])
     if differences:
         raise KernelError(
             "the kernel's configuration is not as asked: " + "; ".join(differences),
-            hint="this source has renamed or removed an option, or another one selects it: correct enclave.config",
+            hint="the source has renamed or removed it, or another option selects it: correct enclave.config",
         )
