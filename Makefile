@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo image test test-slow lint bench attacks fuzz protos stubs lock clean
+.PHONY: help install demo image kernel emulator test test-slow test-qemu lint bench attacks fuzz protos stubs lock \
+	image-lock clean
 
 # The first Python on PATH that is new enough. Another one: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -40,13 +41,27 @@ image: $(INSTALLED) ## Build the enclave's image, build/image/concordat.eif, and
 	@mkdir -p build/image
 	@$(VENV)/bin/concordat image build --output build/image/concordat.eif
 
+KERNEL :=
+
+kernel: $(INSTALLED) ## Build the enclave's kernel (KERNEL="--to DIR" for a copy, --pin after a change)
+	@$(PY) -m enclave_compute.image.kernel $(KERNEL)
+
+EMULATOR :=
+
+emulator: $(INSTALLED) ## Build QEMU's nitro-enclave machine, nothing is installed (EMULATOR="--to DIR" for a copy)
+	@$(PY) -m scenarios.emulator.build $(EMULATOR)
+
 # --- Check -----------------------------------------------------------------------------------------------
 
 test: $(INSTALLED) ## Run the tests, without those that take minutes
-	$(PY) -m pytest -n $(PYTEST_WORKERS) -m "not slow"
+	$(PY) -m pytest -n $(PYTEST_WORKERS) -m "not slow and not qemu"
 
 test-slow: $(INSTALLED) ## Run the tests that take minutes
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m "slow and not qemu"
+
+test-qemu: image ## Boot the image in the emulator and test what runs there (builds both)
+	@emulator=$$($(PY) -m scenarios.emulator.build) && \
+		CONCORDAT_EMULATOR="$$emulator" CONCORDAT_EIF=$(CURDIR)/build/image/concordat.eif $(PY) -m pytest -m qemu
 
 lint: $(INSTALLED) ## Check style, types, layering and that the stubs fit their .proto
 	$(VENV)/bin/ruff check
@@ -94,6 +109,9 @@ lock: ## Resolve requirements/*.lock again (UPGRADE=--upgrade for newer versions
 			--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra "$$extra" \
 			--output-file "requirements/$$extra.lock" pyproject.toml; \
 	done
+
+image-lock: $(INSTALLED) ## Pin the newest Debian packages for the image, its kernel and the emulator (on Debian)
+	@$(PY) -m enclave_compute.image.debian.relock
 
 clean: ## Remove what tools left behind (not .venv)
 	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -23,6 +23,10 @@ PLANTED = {
     "Formats, plans and privacy accounting are pure": ("protos/privacy/planted.py", "import socket"),
     "Privacy needs nothing but the standard library": ("protos/privacy/planted.py", "import random"),
     "The enclave stays small": ("enclave_compute/planted.py", "from urllib.request import urlopen"),
+    "The image's builder stays out of the image": (
+        "enclave_compute/planted.py",
+        "from enclave_compute.image import eif",
+    ),
     "The coordinator has no cryptography and no engine": ("coordinator/planted.py", "import duckdb"),
     "The coordinator cannot parse what it relays": (
         "coordinator/planted.py",
