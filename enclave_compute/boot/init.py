@@ -12,6 +12,7 @@ import traceback
 from typing import Final
 
 from enclave_compute.boot.clock_source import HYPERVISOR_CLOCK, require_trusted_clock
+from enclave_compute.boot.command_line import require_built_command_line
 from enclave_compute.boot.entropy import seed_kernel
 from enclave_compute.boot.heartbeat import send_heartbeat
 from enclave_compute.boot.kernel import switch_off
@@ -43,6 +44,7 @@ def main() -> None:
 def prepare() -> None:
     """Everything the enclave may rely on, in order. Raises if a part of it does not hold."""
     mount_windows()
+    require_built_command_line()
     parent = send_heartbeat(sorted(PARENT_CIDS, reverse=True))
     say("nobody took the heartbeat" if parent is None else f"the parent is at context id {parent}")
     device = open_device(NSM)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from enclave_compute.boot.command_line import COMMAND_LINE
 from enclave_compute.image.debian import read_lock, unpack_packages
 from enclave_compute.image.eif import Measurements, metadata_of, write_eif
 from enclave_compute.image.errors import ImageBuildError
@@ -21,11 +22,6 @@ from enclave_compute.image.ramdisks import make_ramdisks
 from enclave_compute.image.system import PACKAGES
 from enclave_compute.image.wheels import fetch_wheels
 
-COMMAND_LINE: Final = (
-    "reboot=k panic=-1 pci=off console=ttyS0 quiet i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd "
-    "random.trust_cpu=on"
-)
-"""Measured. A panic ends the machine at once; the rest is what an enclave's few devices need."""
 WHEELS_LOCK: Final = "requirements/enclave.lock"
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
 """The image does not know when it was built: it would not be the same twice."""

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import pytest
 
 from enclave_compute.boot import clock_source, entropy, heartbeat, init, mounts
+from enclave_compute.boot.command_line import COMMAND_LINE, require_built_command_line
 from enclave_compute.boot.errors import BootError
 from enclave_compute.boot.kernel import MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT
 from enclave_compute.nsm import Nsm
@@ -49,6 +50,36 @@ def test_another_clock_than_the_hypervisors_ends_the_boot(tmp_path: Path) -> Non
 
 def test_where_there_is_no_hypervisors_clock_its_name_is_told(tmp_path: Path) -> None:
     assert clock_source.require_trusted_clock(folder=clock_folder(tmp_path, "tsc", "tsc")) == "tsc"
+
+
+# --- the command line -------------------------------------------------------------------------------------
+
+DEVICES = "virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0000200:6"
+
+
+@pytest.mark.parametrize("behind", ["\n", f" {DEVICES}\n"])
+def test_the_command_line_is_the_one_that_was_built(tmp_path: Path, behind: str) -> None:
+    (tmp_path / "cmdline").write_text(COMMAND_LINE + behind)
+    require_built_command_line(file=tmp_path / "cmdline")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        COMMAND_LINE.partition(" ")[2],
+        f"{COMMAND_LINE.partition(' ')[2]} {DEVICES}",
+        "",
+        f"rdinit=/bin/sh {COMMAND_LINE}",
+        f" {COMMAND_LINE}x",
+        COMMAND_LINE.replace("panic=-1", "panic=0"),
+        COMMAND_LINE.replace(" ", "  ", 1),
+        f"{COMMAND_LINE}init=/x",
+    ],
+)
+def test_attack_words_of_the_command_line_moved_into_the_kernel(tmp_path: Path, line: str) -> None:
+    (tmp_path / "cmdline").write_text(f"{line}\n")
+    with pytest.raises(BootError, match="another command line"):
+        require_built_command_line(file=tmp_path / "cmdline")
 
 
 # --- entropy ----------------------------------------------------------------------------------------------
@@ -157,6 +188,7 @@ def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, answer in (
         ("mount_windows", None),
+        ("require_built_command_line", None),
         ("send_heartbeat", 3),
         ("open_device", Device()),
         ("seed_kernel", None),
@@ -167,8 +199,8 @@ def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(init, name, step(name, answer))
     init.prepare()
     assert done == [
-        *("mount_windows", "send_heartbeat", "open_device", "seed_kernel", "close"),
-        *("require_trusted_clock", "remove_devices", "make_read_only"),
+        *("mount_windows", "require_built_command_line", "send_heartbeat", "open_device", "seed_kernel"),
+        *("close", "require_trusted_clock", "remove_devices", "make_read_only"),
     ]
 
 
