@@ -78,7 +78,7 @@ class EmulatorError(ScenarioError):
 def build_emulator(*, say: Say, cache: Path | None = None) -> Path:
     """The emulator's folder, from the cache or built now (some minutes). Raises `DebianError`."""
     base = cache or cache_folder()
-    key = _inputs_key()
+    key = inputs_key()
     folder = base / "emulator" / key
     if not folder.is_dir():
         lock = read_lock(LOCK)
@@ -101,6 +101,17 @@ def copy_to(folder: Path, target: Path) -> None:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
 
 
+def inputs_key() -> str:
+    """Names everything that the result depends on: the folder of the cache that it lies in."""
+    digest = hashlib.sha256()
+    for part in (
+        lock_path(LOCK).read_bytes(),
+        repr((_DEVICES, _COMPILE, _COLLECT, _PROGRAMS, _WRAPPER)).encode(),
+    ):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:32]
+
+
 def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
     log.write_bytes(b"")
     (root.work / "nitro.mak").write_text(_DEVICES, encoding="ascii")
@@ -112,16 +123,6 @@ def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
         wrapper = target / "bin" / program
         wrapper.write_text(_WRAPPER.format(program=program, arguments=arguments), encoding="ascii")
         wrapper.chmod(0o755)
-
-
-def _inputs_key() -> str:
-    digest = hashlib.sha256()
-    for part in (
-        lock_path(LOCK).read_bytes(),
-        repr((_DEVICES, _COMPILE, _COLLECT, _PROGRAMS, _WRAPPER)).encode(),
-    ):
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:32]
 
 
 def main(arguments: list[str]) -> int:

@@ -19,7 +19,8 @@ from enclave_compute.image.debian.errors import MirrorError
 HELPER: Final = "/usr/lib/apt/apt-helper"
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _TIMEOUT_S: Final = 1800
-_NOT_THERE: Final = ("404 ", "410 ")
+_NOT_THERE: Final = ("  404 ", "  410 ")
+_SUMMARY: Final = "E: Download Failed"
 
 
 def debian_base() -> str | None:
@@ -41,8 +42,9 @@ def download(wanted: Mapping[str, tuple[Path, str]]) -> None:
     ]
     finished = _run([HELPER, "-q", "download-file", *arguments])
     errors = [line for line in finished.stderr.splitlines() if line.startswith("E: ")]
-    serious = [line for line in errors if not any(mark in line for mark in _NOT_THERE)]
-    if finished.returncode and serious:
+    gone = [line for line in errors if any(mark in line for mark in _NOT_THERE)]
+    serious = [line for line in errors if line not in gone and line != _SUMMARY]
+    if finished.returncode and (serious or not gone):
         raise MirrorError(
             f"apt could not fetch from this machine's mirror: {'; '.join(serious)[:500]}",
             hint="try again later, or let DEBIAN_MIRROR name another mirror",

@@ -29,6 +29,7 @@ _AR_MAGIC: Final = b"!<arch>\n"
 _AR_HEADER_BYTES: Final = 60
 _AR_HEADER_END: Final = b"`\n"
 _DECOMPRESSORS: Final = {"data.tar": "none", "data.tar.gz": "gz", "data.tar.xz": "xz"}
+_PIECE_BYTES: Final = 1 << 20
 _PERMISSIONS: Final = 0o777
 _OWNER_MAY: Final = 0o600
 _OWNER_MAY_ENTER: Final = 0o700
@@ -58,6 +59,7 @@ def unpack_tar_untrusted(
                 parts = _safe_parts(member.name, label)[strip_components:]
                 if parts:
                     _lay(archive, member, root, parts, label)
+        _require_end(plain, budget_bytes, label)
 
 
 def inside(root: Path, parts: tuple[str, ...], label: str) -> Path:
@@ -159,6 +161,14 @@ def _damage_named(label: str) -> Iterator[None]:
         yield
     except (*_DAMAGE, OSError) as error:
         raise ArchiveError(f"{label}: damaged, or its files cannot be written: {error}") from error
+
+
+def _require_end(plain: IO[bytes], budget_bytes: int, label: str) -> None:
+    """Read what follows the last member: the decompressor's checksum stands at the very end."""
+    while padding := plain.read(_PIECE_BYTES):
+        budget_bytes -= len(padding)
+        if budget_bytes < 0:
+            raise ArchiveError(f"{label}: more than {MAX_UNPACKED_BYTES} bytes unpacked")
 
 
 def _safe_parts(name: str, label: str) -> tuple[str, ...]:

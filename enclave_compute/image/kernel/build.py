@@ -88,7 +88,7 @@ def build_kernel(*, say: Say, cache: Path | None = None) -> Kernel:
 def build_unpinned(*, say: Say, cache: Path | None = None) -> Kernel:
     """Whatever kernel the inputs give. Only for pinning it, and for comparing two builds."""
     base = cache or cache_folder()
-    key = _inputs_key()
+    key = inputs_key()
     folder = base / "kernel" / key
     if not folder.is_dir():
         packages = fetch(read_lock(LOCK).packages, say=say, cache=base)
@@ -114,6 +114,19 @@ def format_pins(digests: dict[str, str]) -> str:
     return head + "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
+def inputs_key() -> str:
+    """Names everything that the result depends on: the folder of the cache that it lies in."""
+    digest = hashlib.sha256()
+    for part in (
+        lock_path(LOCK).read_bytes(),
+        FRAGMENT.read_bytes(),
+        PATCH.read_bytes(),
+        repr((_FIXED, _CONFIGURE, _COMPILE)).encode(),
+    ):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:32]
+
+
 def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
     log.write_bytes(b"")
     for part in (FRAGMENT, PATCH):
@@ -125,15 +138,3 @@ def _build(root: BuildRoot, target: Path, *, log: Path, say: Say) -> None:
     root.run(_COMPILE, log=log, variables={**_FIXED, "JOBS": str(os.cpu_count() or 1)})
     (target / IMAGE).write_bytes((root.work / "source/arch/x86/boot/bzImage").read_bytes())
     (target / CONFIG).write_bytes(final.read_bytes())
-
-
-def _inputs_key() -> str:
-    digest = hashlib.sha256()
-    for part in (
-        lock_path(LOCK).read_bytes(),
-        FRAGMENT.read_bytes(),
-        PATCH.read_bytes(),
-        repr((_FIXED, _CONFIGURE, _COMPILE)).encode(),
-    ):
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:32]

@@ -13,7 +13,7 @@ from enclave_compute.image.kernel.errors import KernelError
 
 FRAGMENT: Final = Path(__file__).parent / "enclave.config"
 
-_SET: Final = re.compile(r'(CONFIG_[A-Z0-9_]+)=(y|[0-9]+|"[^"]*")')
+_SET: Final = re.compile(r'(CONFIG_[A-Z0-9_]+)=(y|-?[0-9]+|0x[0-9a-f]+|"[^"]*")')
 _NOT_SET: Final = re.compile(r"# (CONFIG_[A-Z0-9_]+) is not set")
 
 
