@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from enclave_compute.boot.command_line import COMMAND_LINE
+from enclave_compute.image.contents import DISTRIBUTIONS
 from enclave_compute.image.debian import read_lock, unpack_packages
 from enclave_compute.image.eif import Measurements, metadata_of, write_eif
 from enclave_compute.image.errors import ImageBuildError
 from enclave_compute.image.kernel import build_kernel
-from enclave_compute.image.ramdisks import make_ramdisks
+from enclave_compute.image.ramdisks import OWN, make_ramdisks
 from enclave_compute.image.system import PACKAGES
 from enclave_compute.image.wheels import fetch_wheels
 
@@ -37,6 +38,8 @@ class Built:
     kernel_version: str
     unpacked_bytes: int
     """What its file system takes of the enclave's memory."""
+    parts: dict[str, int]
+    """What is in it, a key of `reasons` each, and how large that is in bytes (the kernel compressed)."""
 
 
 def build_image(path: Path, *, source_root: Path, version: str, say: Say) -> Built:
@@ -54,7 +57,9 @@ def build_image(path: Path, *, source_root: Path, version: str, say: Say) -> Bui
         say("kernel")
         kernel = build_kernel(say=say)
         say("Debian packages")
-        debian = unpack_packages(read_lock("image"), PACKAGES, work / "debian")
+        lock_of_debian, debian = read_lock("image"), work / "debian"
+        for package in PACKAGES:
+            unpack_packages(lock_of_debian, [package], debian / package)
         say("wheels")
         (work / "fetched").mkdir()
         wheels = fetch_wheels(lock, work / "fetched")
@@ -67,7 +72,14 @@ def build_image(path: Path, *, source_root: Path, version: str, say: Say) -> Bui
             ramdisks=(ramdisks.system, ramdisks.application),
             metadata=_metadata(version, kernel.version),
         )
-    return Built(measurements, kernel.version, ramdisks.unpacked_bytes)
+    parts = {"linux": kernel.image.stat().st_size, **ramdisks.parts}
+    return Built(measurements, kernel.version, ramdisks.unpacked_bytes, parts)
+
+
+def reasons() -> dict[str, str]:
+    """Why each part of the image is there."""
+    ours = "what is measured for: attestation, agreement, sealing, the plan, disclosure"
+    return {"linux": "kernel, without modules", **PACKAGES, **DISTRIBUTIONS, OWN: ours}
 
 
 def _metadata(version: str, kernel_version: str) -> dict[str, object]:

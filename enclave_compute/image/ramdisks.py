@@ -7,7 +7,7 @@ the distributions it needs): PCR1 changes with the one, PCR2 with the other, PCR
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from enclave_compute.image.wheels import unpack_wheel
 
 APP: Final = "app"
 """Where the application lies in the image."""
+OWN: Final = "concordat"
 _INIT: Final = f"""#!/usr/bin/python3 -ISB
 import sys
 sys.path.append("/{APP}")
@@ -40,27 +41,30 @@ with open(sys.argv[2], "rb") as plain, zstd.open(sys.argv[3], "wb", level=12) as
 
 @dataclass(frozen=True)
 class Ramdisks:
-    """Two files, packed, and how much of the machine's memory they fill when unpacked."""
+    """Two files, packed, and what is in them."""
 
     system: Path
     application: Path
     unpacked_bytes: int
+    """How much of the machine's memory both fill when unpacked, byte-code included."""
+    parts: dict[str, int]
+    """Bytes of each of Debian's packages, of each distribution and of our own code, without byte-code."""
 
 
-def make_ramdisks(work: Path, *, debian: Path, wheels: Sequence[Path], source_root: Path) -> Ramdisks:
+def make_ramdisks(work: Path, *, debian: Path, wheels: Mapping[str, Path], source_root: Path) -> Ramdisks:
     """Makes both in the empty folder `work`, which keeps what was laid out.
 
-    `debian` is where the packages of `system.PACKAGES` are unpacked, `wheels` is what `fetch_wheels` gave,
-    `source_root` the folder of our packages. Raises `ImageBuildError`.
+    `debian` is where each of `system.PACKAGES` is unpacked in a folder of its name, `wheels` is what
+    `fetch_wheels` gave, `source_root` the folder of our packages. Raises `ImageBuildError`.
     """
     system, application, root = Tree(), Tree(), work / "root"
-    add_system(system, debian)
+    parts = add_system(system, debian)
     system.add("init", file(_INIT.encode(), executable=True))
     path, major, minor = _CONSOLE
     system.add(path, character_device(major, minor))
-    for wheel in wheels:
-        application.add_all(APP, unpack_wheel(wheel, work / "wheels"))
-    application.add_all(APP, own_files(source_root))
+    for name, wheel in wheels.items():
+        parts[name] = _add(application, unpack_wheel(wheel, work / "wheels"))
+    parts[OWN] = _add(application, own_files(source_root))
     for tree in (system, application):
         _lay_out(tree, root)
     for tree in (system, application):
@@ -71,7 +75,15 @@ def make_ramdisks(work: Path, *, debian: Path, wheels: Sequence[Path], source_ro
         _pack(system, work / "system", root),
         _pack(application, work / APP, root),
         sum(_size_bytes(entry) for tree in (system, application) for _, entry in tree.files()),
+        parts,
     )
+
+
+def _add(tree: Tree, files: Iterable[tuple[str, Path]]) -> int:
+    """Adds the files to the application; how many bytes they have."""
+    found = list(files)
+    tree.add_all(APP, found)
+    return sum(source.stat().st_size for _, source in found)
 
 
 def _lay_out(tree: Tree, root: Path) -> None:

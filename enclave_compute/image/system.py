@@ -42,36 +42,52 @@ _ALL_OF: Final = "/*"
 MOUNT_POINTS: Final = ("dev", "proc", "sys")
 
 
-def add_system(tree: Tree, unpacked: Path) -> None:
-    """Adds the listed files from `unpacked`, the folder that `PACKAGES` were unpacked to.
+def add_system(tree: Tree, unpacked: Path) -> dict[str, int]:
+    """Adds the listed files from `unpacked`, where each of `PACKAGES` lies in a folder of its own name.
 
-    Raises `ImageBuildError` for one that is not there.
+    How many bytes came from each package. Raises `ImageBuildError` for a file that none of them has.
     """
+    taken = dict.fromkeys(PACKAGES, 0)
+
+    def take(name: str, *, at: str, executable: bool = False) -> None:
+        package, source = _found(unpacked, name)
+        tree.add(at, file(source, executable=executable))
+        taken[package] += source.stat().st_size
+
     for name in _LIBRARIES:
-        source = _require(unpacked / LIBRARY_FOLDER / name)
-        tree.add(f"{LIBRARY_FOLDER}/{name}", file(source, executable=name == _LINKER))
+        path = f"{LIBRARY_FOLDER}/{name}"
+        take(path, at=path, executable=name == _LINKER)
     tree.add(f"lib64/{_LINKER}", link(f"../{LIBRARY_FOLDER}/{_LINKER}"))
-    tree.add(INTERPRETER, file(_require(unpacked / "usr/bin/python3.13"), executable=True))
-    for name in _standard_library(unpacked / PYTHON_FOLDER):
-        tree.add(f"{PYTHON_FOLDER}/{name}", file(_require(unpacked / PYTHON_FOLDER / name)))
+    take("usr/bin/python3.13", at=INTERPRETER, executable=True)
+    for path in _standard_library(unpacked):
+        take(path, at=path)
     for name in MOUNT_POINTS:
         tree.add(name, folder())
+    return taken
 
 
-def _standard_library(root: Path) -> list[str]:
-    """Paths below `root` of the modules that are taken."""
+def _standard_library(unpacked: Path) -> list[str]:
+    """Paths of the modules that are taken."""
     names = [f"lib-dynload/{name}.{BYTECODE_TAG}-x86_64-linux-gnu.so" for name in _EXTENSIONS]
     for line in _MODULES.read_text().splitlines():
         if line.endswith(_ALL_OF):
-            inside = (root / line.removesuffix(_ALL_OF)).rglob("*.py")
-            names.extend(path.relative_to(root).as_posix() for path in inside)
+            names.extend(_modules_of(unpacked, line.removesuffix(_ALL_OF)))
         elif line and not line.startswith("#"):
             names.append(f"{line}.py")
-    return names
+    return [f"{PYTHON_FOLDER}/{name}" for name in names]
 
 
-def _require(path: Path) -> Path:
-    resolved = path.resolve()
-    if not resolved.is_file():
-        raise ImageBuildError(f"{path} is missing", hint="the packages in the lock are not those listed here")
-    return resolved
+def _modules_of(unpacked: Path, package: str) -> list[str]:
+    """All modules of a package of the standard library, which may lie in several of Debian's."""
+    roots = [unpacked / name / PYTHON_FOLDER for name in PACKAGES]
+    found = (path.relative_to(root) for root in roots for path in (root / package).rglob("*.py"))
+    return sorted(path.as_posix() for path in found)
+
+
+def _found(unpacked: Path, name: str) -> tuple[str, Path]:
+    """Which package has the file, and where its content lies."""
+    for package in PACKAGES:
+        path = (unpacked / package / name).resolve()
+        if path.is_file() and path.is_relative_to((unpacked / package).resolve()):
+            return package, path
+    raise ImageBuildError(f"no package has {name}", hint="the lock is of other packages: make image-lock")

@@ -25,8 +25,11 @@ _TARGET: Final = (
 """CPython 3.13 with the C library of Debian 13 (2.41) on x86_64."""
 
 
-def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
-    """Downloads what `lock` names into `folder`; the wheels of `DISTRIBUTIONS`. Raises `ImageBuildError`."""
+def fetch_wheels(lock: Path, folder: Path) -> dict[str, Path]:
+    """Downloads what `lock` names into `folder`; the wheel of each of `DISTRIBUTIONS`.
+
+    Raises `ImageBuildError`.
+    """
     command = (
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
@@ -39,7 +42,7 @@ def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
             f"pip cannot fetch the wheels of {lock.name}: {' '.join(said) or done.stderr[-400:].strip()}",
             hint="the package index must be reachable; nothing but the locked files is accepted",
         )
-    return [_wheel_of(name, folder) for name in DISTRIBUTIONS]
+    return {name: _wheel_of(name, folder) for name in DISTRIBUTIONS}
 
 
 def unpack_wheel(wheel: Path, folder: Path) -> Iterator[tuple[str, Path]]:

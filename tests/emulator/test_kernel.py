@@ -15,7 +15,7 @@ import cbor2
 import pytest
 
 from coordinator.launchers.qemu import QemuLauncher, QemuOptions
-from enclave_compute.image.build import COMMAND_LINE
+from enclave_compute.boot.command_line import COMMAND_LINE
 from enclave_compute.image.cpio import write_cpio
 from enclave_compute.image.debian.build_root import make_build_root
 from enclave_compute.image.debian.lock import read_lock

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from enclave_compute.image.build import build_image
+from enclave_compute.image.build import build_image, reasons
 
 _DISTRIBUTION = "concordat"
 
@@ -67,8 +67,13 @@ def build_command(source: Path, output: Path, as_json: bool) -> None:
         "kernel": built.kernel_version,
         **built.measurements.as_hex(),
     }
+    why = reasons()
     if as_json:
-        click.echo(json.dumps(shown, indent=2))
-    else:
-        for key, value in shown.items():
-            click.echo(f"{key:14} {value}")
+        parts = {name: {"bytes": size, "reason": why[name]} for name, size in built.parts.items()}
+        click.echo(json.dumps({**shown, "parts": parts}, indent=2))
+        return
+    for key, value in shown.items():
+        click.echo(f"{key:14} {value}")
+    click.echo("")
+    for name, size in built.parts.items():
+        click.echo(f"{name:22}{size:>12,}  {why[name]}")
