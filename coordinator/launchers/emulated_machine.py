@@ -66,7 +66,10 @@ def vsock_command(options: MachineOptions) -> list[str]:
 
 
 def qemu_command(options: MachineOptions, *, module_id: str) -> list[str]:
-    """QEMU with the image in it, its serial port on standard output."""
+    """QEMU with the image in it, its serial port on standard output.
+
+    Nothing is appended to the kernel's command line: the image's own is measured.
+    """
     return [
         str(options.emulator / "bin" / "qemu-system-x86_64"),
         *("-L", str(options.emulator / "firmware")),

@@ -106,7 +106,7 @@ def test_an_enclave_boots_answers_is_found_again_and_ends(
     assert phase(again, address) == "empty"
     assert b"has booted" in console.read_bytes()
     again.end(address)
-    assert not launcher.is_alive(address)
+    calls.eventually(lambda: not launcher.is_alive(address))
     assert children(address) == []
     assert not Path(address).parent.exists()
 
@@ -140,6 +140,14 @@ def test_when_one_half_is_killed_nobody_is_left(launcher: QemuLauncher, address:
     ]
     os.kill(pid, signal.SIGKILL)
     calls.eventually(lambda: not launcher.is_alive(address))
+    assert children(address) == []
+
+
+def test_an_enclave_that_closes_ends_its_machine(launcher: QemuLauncher, address: str) -> None:
+    link = EnclaveLink(launcher.connect(address, timeout_s=10))
+    link.call(Op.CLOSE, deadline_s=DEADLINE_S)
+    link.close()
+    calls.eventually(lambda: not launcher.is_alive(address), within_s=DEADLINE_S)
     assert children(address) == []
 
 
