@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,20 +60,15 @@ def address(launcher: QemuLauncher, console: Path) -> Iterator[str]:
     address = launcher.new_address()
     launcher.launch(address, console=console)
     try:
-        calls.eventually(lambda: takes_connections(launcher, address), within_s=BOOT_S)
+        calls.eventually(lambda: has_come_up(launcher, address), within_s=BOOT_S)
         yield address
     finally:
         launcher.end(address)
 
 
-def takes_connections(launcher: QemuLauncher, address: str) -> bool:
+def has_come_up(launcher: QemuLauncher, address: str) -> bool:
     assert launcher.is_alive(address), "it ended; its console is in the test's folder"
-    try:
-        launcher.connect(address, timeout_s=10).close()
-    except OSError:
-        time.sleep(0.2)
-        return False
-    return True
+    return calls.takes_connections(launcher, address)
 
 
 def phase(launcher: QemuLauncher, address: str) -> str:
@@ -86,15 +80,8 @@ def phase(launcher: QemuLauncher, address: str) -> str:
 
 
 def children(address: str) -> list[int]:
-    folder = str(Path(address).parent)
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((entry / "cwd").readlink()) == folder:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    """The emulator's two programs."""
+    return calls.processes_in(Path(address).parent)
 
 
 def test_an_enclave_boots_answers_is_found_again_and_ends(

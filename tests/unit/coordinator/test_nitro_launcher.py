@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import status_of
-from coordinator.errors import LaunchError, StateError
+from coordinator.errors import CannotServeError, LaunchError, StateError
 from coordinator.launchers import nitro_cli
 from coordinator.launchers.nitro import NitroLauncher, NitroOptions, dial_vsock
 from coordinator.launchers.nitro_address import NitroAddress
@@ -244,6 +245,13 @@ def test_without_debug_mode_no_console_is_read(launcher: NitroLauncher, address:
     launched(launcher, address, console)
     eventually(lambda: processes_with_argument(address) == [])
     assert "console: line" not in console.read_text()
+
+
+def test_an_image_for_other_processors_is_refused(options: NitroOptions, tmp_path: Path) -> None:
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
+    image = image_file(tmp_path / "other.eif", architecture=other)
+    with pytest.raises(CannotServeError, match=f"got an image for {other}"):
+        NitroLauncher(replace(options, image=image))
 
 
 def test_an_enclave_that_is_not_there_is_an_os_error_in_time() -> None:
