@@ -13,11 +13,10 @@ import pytest
 
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import status_of
-from coordinator.errors import CannotServeError, LaunchError, StateError
+from coordinator.errors import CannotServeError, LaunchError, NitroCliError, StateError
 from coordinator.launchers import nitro_cli
 from coordinator.launchers.nitro import NitroLauncher, NitroOptions, dial_vsock
 from coordinator.launchers.nitro_address import NitroAddress
-from coordinator.launchers.nitro_answers import NitroCliError
 from coordinator.launchers.nitro_host import NitroHost
 from coordinator.launchers.processes import processes_with_argument
 from tests.unit.coordinator.calls import eventually

@@ -11,16 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.cli import group
+from coordinator.errors import PriceFileError
 from coordinator.launchers.allocator import parse_allocator_untrusted
 from coordinator.launchers.nitro_host import EnclaveSize
 from coordinator.plan.fit import HOURS_PER_MONTH, Fit, Fits, ParentNeed, fits
-from coordinator.plan.instances import (
-    SAMPLE,
-    InstanceType,
-    PriceFileError,
-    load_prices,
-    parse_prices_untrusted,
-)
+from coordinator.plan.instances import SAMPLE, InstanceType, load_prices, parse_prices_untrusted
 from coordinator.plan.requirement import Need, need
 from tests.unit.coordinator.emulator_stand_in import image_file
 
