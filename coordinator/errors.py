@@ -116,3 +116,26 @@ class StateError(CoordinatorError):
     """What stands in the state folder cannot be used."""
 
     code = "coordinator/state"
+
+
+class AllocatorFileError(CoordinatorError):
+    """AWS's allocator would not take its file, or not as it looks."""
+
+    code = "coordinator/allocator-file"
+
+
+class NitroCliError(CoordinatorError):
+    """`nitro-cli` failed, took too long, or answered what it should not."""
+
+    code = "coordinator/nitro-cli"
+
+    def __init__(self, message: str, *, hint: str, error_code: str = "") -> None:
+        """`error_code`: nitro-cli's own, `E00` and so on; empty if there is none."""
+        super().__init__(message, hint=hint)
+        self.error_code = error_code
+
+
+class PriceFileError(CoordinatorError):
+    """The file of instance types and prices is not as it has to be."""
+
+    code = "coordinator/price-file"

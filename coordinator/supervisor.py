@@ -6,6 +6,7 @@ An enclave that is gone is gone with its keys: its job is lost, and everybody wh
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -216,9 +217,8 @@ class Supervisor:
         if not job.address:
             return
         try:
-            link = self._enclaves.open(job)
-            link.call(Op.CLOSE, deadline_s=_CLOSE_DEADLINE_S)
-            link.close()
+            with contextlib.closing(self._enclaves.open(job)) as link:
+                link.call(Op.CLOSE, deadline_s=_CLOSE_DEADLINE_S)
         except CoordinatorError:
             pass  # gone already, or it does not want to: it is ended either way
         self._launcher.end(job.address)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.errors import CoordinatorError
+from coordinator.errors import AllocatorFileError
 
 PATH: Final = "etc/nitro_enclaves/allocator.yaml"
 SERVICE: Final = "nitro-enclaves-allocator.service"
@@ -21,12 +21,6 @@ _LINE: Final = re.compile(r'([-_a-z0-9]+):[ \t]+"?([^"#:]*?)"?')
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _CPU_RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEYS: Final = frozenset({"memory_mib", "cpu_count", "cpu_pool"})
-
-
-class AllocatorFileError(CoordinatorError):
-    """AWS's allocator would not take this file, or not as it looks."""
-
-    code = "coordinator/allocator-file"
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 Starts the emulated vsock and QEMU, answers the heartbeat with which the enclave says that it has booted,
 and ends all of it when one of the two ends or when it is told to (SIGTERM, SIGINT). If it is killed itself,
-the kernel ends both. Reads what the enclave sends to the heartbeat's port and prints on its console, which
-may be anything: one byte is taken of the former, and a bounded part kept of the latter.
-
-Heartbeat: the enclave connects to port 9000 of the parent, sends 0xB7 and expects 0xB7, as on AWS.
+the kernel ends both. Reads what the enclave prints on its console, which may be anything, and keeps a
+bounded part of it.
 """
 
 from __future__ import annotations
@@ -26,12 +24,10 @@ from typing import Final
 
 from coordinator.launchers.bounded_console import BoundedConsole
 from coordinator.launchers.children import end, start_tied
+from coordinator.launchers.heartbeat import HEARTBEAT_PORT, HeartbeatListener
 
-HEARTBEAT_PORT: Final = 9000
 BOOTED_NAME: Final = "booted"
 """A file beside the socket, from the heartbeat on."""
-_HEARTBEAT: Final = b"\xb7"
-_HEARTBEAT_WAIT_S: Final = 5.0
 _GUEST_CID: Final = 4
 _VHOST_NAME: Final = "vhost.sock"
 _VHOST_WAIT_S: Final = 10.0
@@ -66,7 +62,10 @@ def vsock_command(options: MachineOptions) -> list[str]:
 
 
 def qemu_command(options: MachineOptions, *, module_id: str) -> list[str]:
-    """QEMU with the image in it, its serial port on standard output."""
+    """QEMU with the image in it, its serial port on standard output.
+
+    Nothing is appended to the kernel's command line: the image's own is measured.
+    """
     return [
         str(options.emulator / "bin" / "qemu-system-x86_64"),
         *("-L", str(options.emulator / "firmware")),
@@ -92,17 +91,15 @@ class EmulatedMachine:
         self._folder = options.socket.parent
         self._selector = selectors.DefaultSelector()
         self._children: list[subprocess.Popen[bytes]] = []
-        self._heartbeat: socket.socket | None = None
-        self._guest: socket.socket | None = None
-        self._guest_until = 0.0
+        self._heartbeat: HeartbeatListener | None = None
         self._told_to_end = False
         self.has_booted = False
 
     def run(self) -> int:
         """Until QEMU ends or we are told to end; QEMU's status. Raises `OSError`."""
         self._listen_to_signals()
-        self._listen_for_heartbeat()
         try:
+            self._heartbeat = HeartbeatListener(self._heartbeat_path(), self._selector, self._be_booted)
             vsock = self._start(vsock_command(self._options))
             self._wait_for_vhost(vsock)
             qemu = self._start(qemu_command(self._options, module_id=new_module_id()))
@@ -117,8 +114,8 @@ class EmulatedMachine:
             for key, _ in self._selector.select(_TURN_S):
                 key.data()
             now = time.monotonic()
-            if self._guest is not None and now > self._guest_until:
-                self._drop_guest()
+            if self._heartbeat is not None and not self.has_booted:
+                self._heartbeat.expire()
             if now > flush_at:
                 self._console.flush()
                 flush_at = now + _FLUSH_S
@@ -155,54 +152,10 @@ class EmulatedMachine:
                 raise ChildProcessError(None, "vhost-device-vsock does not make its socket")
             time.sleep(0.01)
 
-    # --- Heartbeat --------------------------------------------------------------------------------------
-
-    def _listen_for_heartbeat(self) -> None:
-        self._heartbeat = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._heartbeat.bind(str(self._heartbeat_path()))
-        self._heartbeat.listen(1)
-        self._heartbeat.setblocking(False)
-        self._selector.register(self._heartbeat, selectors.EVENT_READ, self._take_guest)
-
-    def _take_guest(self) -> None:
-        """One at a time: whoever connects meanwhile waits, and there is room for one."""
-        if self._heartbeat is None or self._guest is not None:
-            return
-        with contextlib.suppress(OSError):
-            self._guest, _ = self._heartbeat.accept()
-            self._guest.setblocking(False)
-            self._guest_until = time.monotonic() + _HEARTBEAT_WAIT_S
-            self._selector.unregister(self._heartbeat)
-            self._selector.register(self._guest, selectors.EVENT_READ, self._read_guest)
-
-    def _read_guest(self) -> None:
-        guest = self._guest
-        if guest is None:
-            return
-        with contextlib.suppress(OSError):
-            if guest.recv(1) == _HEARTBEAT:
-                guest.send(_HEARTBEAT)
-                self.has_booted = True
-                (self._folder / BOOTED_NAME).touch()
-                self._console.write(b"[emulated machine: the enclave has booted]\n")
-        self._drop_guest()
-
-    def _drop_guest(self) -> None:
-        """Close the connection; listen for another one until the heartbeat came."""
-        if self._guest is not None:
-            self._selector.unregister(self._guest)
-            self._guest.close()
-            self._guest = None
-        if self._heartbeat is not None:
-            if self.has_booted:
-                self._heartbeat.close()
-                self._heartbeat = None
-                self._heartbeat_path().unlink(missing_ok=True)
-            else:
-                self._selector.register(self._heartbeat, selectors.EVENT_READ, self._take_guest)
-
-    def _heartbeat_path(self) -> Path:
-        return self._options.socket.with_name(f"{self._options.socket.name}_{HEARTBEAT_PORT}")
+    def _be_booted(self) -> None:
+        self.has_booted = True
+        (self._folder / BOOTED_NAME).touch()
+        self._console.write(b"[emulated machine: the enclave has booted]\n")
 
     # --- Ends -------------------------------------------------------------------------------------------
 
@@ -225,12 +178,13 @@ class EmulatedMachine:
             if child.stdout is not None:
                 self._drain(child.stdout.fileno())
             end(child)
-        for end_of_socket in (self._guest, self._heartbeat):
-            if end_of_socket is not None:
-                end_of_socket.close()
-        beside = (self._folder / name for name in (_VHOST_NAME, BOOTED_NAME))
-        for left in (self._options.socket, self._heartbeat_path(), *beside):
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+        for left in (self._options.socket, self._folder / _VHOST_NAME, self._folder / BOOTED_NAME):
             left.unlink(missing_ok=True)
+
+    def _heartbeat_path(self) -> Path:
+        return self._options.socket.with_name(f"{self._options.socket.name}_{HEARTBEAT_PORT}")
 
     def _drain(self, output: int) -> None:
         with contextlib.suppress(KeyError, ValueError):  # it was read to its end

@@ -22,11 +22,11 @@ from typing import Final
 
 from coordinator import log
 from coordinator.deadlines import Deadlines
-from coordinator.errors import CoordinatorError, LaunchError
+from coordinator.errors import CoordinatorError, LaunchError, NitroCliError
 from coordinator.launchers import ENCLAVE_PORT
 from coordinator.launchers.image_file import require_architecture, require_image
 from coordinator.launchers.nitro_address import NitroAddress
-from coordinator.launchers.nitro_answers import EnclaveDescription, NitroCliError
+from coordinator.launchers.nitro_answers import EnclaveDescription
 from coordinator.launchers.nitro_cli import NitroCli
 from coordinator.launchers.nitro_host import EnclaveSize, NitroHost
 from coordinator.launchers.processes import Machines, processes_with_argument, remove_folder

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coordinator.errors import CoordinatorError
+from coordinator.errors import NitroCliError
 
 ANSWER_MAX_BYTES: Final = 256 * 1024
 _TEXT_MAX_CHARACTERS: Final = 128
@@ -81,16 +81,6 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     NO_SUCH_NAME: ("no enclave has that name", "it has ended"),
     "E59": ("the image's signature does not verify", "sign the image again: `concordat image sign`"),
 }
-
-
-class NitroCliError(CoordinatorError):
-    """`nitro-cli` failed, took too long, or answered what it should not."""
-
-    code = "coordinator/nitro-cli"
-
-    def __init__(self, message: str, *, hint: str, error_code: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.error_code = error_code
 
 
 @dataclass(frozen=True)

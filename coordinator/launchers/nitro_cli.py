@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from coordinator.errors import NitroCliError
 from coordinator.launchers.nitro_answers import (
     ANSWER_MAX_BYTES,
     NO_SUCH_NAME,
     EnclaveDescription,
-    NitroCliError,
     failure,
     parse_describe_untrusted,
     parse_run_untrusted,

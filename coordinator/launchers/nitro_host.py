@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from coordinator.errors import CannotServeError, LaunchError
+from coordinator.errors import AllocatorFileError, CannotServeError, LaunchError
 from coordinator.launchers import allocator
-from coordinator.launchers.allocator import AllocatorFileError, Reservation, parse_cpu_list_untrusted
+from coordinator.launchers.allocator import Reservation, parse_cpu_list_untrusted
 from coordinator.launchers.nitro_answers import EnclaveDescription
 from protos.formats.limits import KIB
 

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from coordinator.errors import NitroCliError
 from coordinator.launchers.bounded_console import BoundedConsole
 from coordinator.launchers.children import end, start_tied
 from coordinator.launchers.nitro_address import NitroAddress
-from coordinator.launchers.nitro_answers import NitroCliError
 from coordinator.launchers.nitro_cli import RUN_DEADLINE_S, EnclaveSpec, NitroCli
 
 _FAILED: Final = 1

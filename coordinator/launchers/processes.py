@@ -89,7 +89,7 @@ class Machines:
 def fresh_folder(name: str) -> Path:
     """A folder that is not there yet. Raises `LaunchError` where its sockets would have too long a path."""
     folder = Path(tempfile.gettempdir()) / f"{_FOLDER_PREFIX}{name}"
-    longest = folder / "enclave.sock_9000"
+    longest = folder / "enclave.sock_9000"  # the longest name that is made there
     if len(os.fsencode(longest)) > SOCKET_PATH_MAX_BYTES:
         raise LaunchError(
             f"{longest}: a socket's path has at most {SOCKET_PATH_MAX_BYTES} bytes",

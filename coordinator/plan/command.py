@@ -115,7 +115,7 @@ def plan(
     show_sample: bool,
     json_wanted: bool,
 ) -> None:
-    """Say what an enclave of given data needs, which EC2 instances hold it, and what that costs.
+    """Say what an enclave needs, where it fits and what it costs.
 
     Nothing is asked of AWS: instance types and prices are a file of yours. The sample that is used
     without one is dated and not kept up to date.

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from coordinator.errors import CoordinatorError
+from coordinator.errors import PriceFileError
 from protos.formats.limits import KIB
 
 SAMPLE: Final = Path(__file__).with_name("instances.sample.toml")
@@ -21,12 +21,6 @@ _FILE_MAX_BYTES: Final = 256 * KIB
 _TYPES_MAX: Final = 2000
 _TEXT_MAX_CHARACTERS: Final = 200
 ARCHITECTURES: Final = ("x86_64", "aarch64")
-
-
-class PriceFileError(CoordinatorError):
-    """The file of instance types is not as it has to be."""
-
-    code = "coordinator/price-file"
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ INTERPRETER_MIB: Final = 120
 MARGIN: Final = 1.25
 """For other queries than the measured join; a choice, not a measurement."""
 UNPACKED_PER_IMAGE: Final = 4
-"""The image's files live in memory, unpacked. AWS's rule, memory of at least four times the image, assumes
-as much."""
+"""The image's files live in memory, unpacked: 121 MB for an image of 38 MB, measured, which is 3.2 times it.
+AWS's rule, memory of at least four times the image, assumes more."""
 KERNEL_MIB: Final = 64
 KERNEL_SHARE: Final = 1 / 64
 """A page's record is 64 bytes of every 4 KiB."""

@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from coordinator.launchers import Launcher
 from protos.v1 import concordat_pb2 as messages
 
 AGREEMENT = b"an agreement, as far as the coordinator can tell"
@@ -31,6 +33,27 @@ def eventually(condition: Callable[[], Any], *, within_s: float = 30.0) -> Any:
         assert time.monotonic() < until, "it did not become true in time"
         time.sleep(0.01)
     return value
+
+
+def takes_connections(launcher: Launcher, address: str) -> bool:
+    """Whether something answers there now."""
+    try:
+        launcher.connect(address, timeout_s=10).close()
+    except OSError:
+        return False
+    return True
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes whose working folder this is."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
 
 
 def put_agreement(stub: Any, agreement: bytes = AGREEMENT) -> bytes:

@@ -7,6 +7,7 @@ What they do is in the environment: TEST_VSOCK and TEST_QEMU.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import socket
@@ -25,6 +26,14 @@ ANSWERS = {
     "not a number": b"OK x\n",
     "another line": b"ERR 5\n",
 }
+FRAMES = {
+    "garbage frames": b"\xa5" * 100_000,
+    "a header that never ends": b"\xff\xff\x00\x00\x00\x00" + b"\xa1",
+    "a body of 4 GiB": b"\x00\x01\xff\xff\xff\xff\xa0" + b"\x00" * 100_000,
+    "half a frame": b"\x00\x10",
+    "an end": b"",
+}
+"""What a hostile enclave sends once it is connected."""
 
 
 def emulator_folder(folder: Path) -> Path:
@@ -75,7 +84,14 @@ def serve_port(peer: socket.socket, enclave: FakeEnclave, does: str) -> None:
             peer.send(bytes([byte]))
             time.sleep(0.2)
     peer.sendall(ANSWERS.get(does, b"OK 1073741824\n"))
-    if does not in ANSWERS:
+    if does in FRAMES:
+        peer.sendall(FRAMES[does])
+        if does == "a header that never ends":
+            while True:
+                peer.sendall(b"\x00")
+                time.sleep(0.1)
+        time.sleep(60 if FRAMES[does] else 0)
+    elif does not in ANSWERS:
         enclave.serve_connection(peer)
     if enclave.closed.is_set():
         os._exit(0)
@@ -90,12 +106,23 @@ def qemu(arguments: list[str]) -> None:
     if does == "fail":
         sys.exit("qemu: no")
     sys.stdout.write("console: the first line\n")
+    if does == "escapes":
+        sys.stdout.write("error: \x1b[2Jall is \u202ewell\n")
+        sys.exit(1)
     if does == "flood":
         for number in range(200_000):
             sys.stdout.write(f"console: line {number}\n")
     if does == "garbage heartbeat":
         heartbeat(b"\x00")
         heartbeat(b"")
+    if does == "many heartbeats":
+        held = [socket.socket(socket.AF_UNIX) for _ in range(200)]
+        for peer in held:
+            peer.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                peer.connect("enclave.sock_9000")
+        for peer in held:
+            peer.close()
     if does != "never boots":
         assert heartbeat(b"\xb7") == b"\xb7"
     sys.stdout.write("console: the last line\n")

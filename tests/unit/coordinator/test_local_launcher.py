@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.errors import LaunchError
 from coordinator.launchers.local import LocalLauncher, simulated_machine
-from tests.unit.coordinator.calls import eventually
+from tests.unit.coordinator.calls import eventually, takes_connections
 from tests.unit.coordinator.coordinator_process import FAKE_ENCLAVE
 
 STUBBORN = """
@@ -32,14 +32,6 @@ def address(launcher: LocalLauncher, tmp_path: Path) -> Iterator[str]:
     eventually(lambda: takes_connections(launcher, address))
     yield address
     launcher.end(address)
-
-
-def takes_connections(launcher: LocalLauncher, address: str) -> bool:
-    try:
-        launcher.connect(address, timeout_s=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_a_machine_is_started_reached_and_ended(launcher: LocalLauncher, address: str) -> None:

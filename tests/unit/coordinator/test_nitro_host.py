@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.errors import CannotServeError
-from coordinator.launchers.allocator import (
-    AllocatorFileError,
-    Reservation,
-    parse_allocator_untrusted,
-    parse_cpu_list_untrusted,
-)
+from coordinator.errors import AllocatorFileError, CannotServeError, NitroCliError
+from coordinator.launchers.allocator import Reservation, parse_allocator_untrusted, parse_cpu_list_untrusted
 from coordinator.launchers.nitro_answers import (
-    NitroCliError,
     failure,
     parse_describe_untrusted,
     parse_run_untrusted,

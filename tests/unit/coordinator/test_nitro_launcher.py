@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,11 +13,10 @@ import pytest
 
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import status_of
-from coordinator.errors import LaunchError, StateError
+from coordinator.errors import CannotServeError, LaunchError, NitroCliError, StateError
 from coordinator.launchers import nitro_cli
-from coordinator.launchers.nitro import NitroLauncher, NitroOptions
+from coordinator.launchers.nitro import NitroLauncher, NitroOptions, dial_vsock
 from coordinator.launchers.nitro_address import NitroAddress
-from coordinator.launchers.nitro_answers import NitroCliError
 from coordinator.launchers.nitro_host import NitroHost
 from coordinator.launchers.processes import processes_with_argument
 from tests.unit.coordinator.calls import eventually
@@ -243,6 +244,21 @@ def test_without_debug_mode_no_console_is_read(launcher: NitroLauncher, address:
     launched(launcher, address, console)
     eventually(lambda: processes_with_argument(address) == [])
     assert "console: line" not in console.read_text()
+
+
+def test_an_image_for_other_processors_is_refused(options: NitroOptions, tmp_path: Path) -> None:
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
+    image = image_file(tmp_path / "other.eif", architecture=other)
+    with pytest.raises(CannotServeError, match=f"got an image for {other}"):
+        NitroLauncher(replace(options, image=image))
+
+
+def test_an_enclave_that_is_not_there_is_an_os_error_in_time() -> None:
+    """No enclave has this CID, whatever machine this is."""
+    begun = time.monotonic()
+    with pytest.raises(OSError):
+        dial_vsock(NitroAddress.new().cid, timeout_s=1)
+    assert time.monotonic() - begun < 10
 
 
 def test_addresses_are_new_and_read_back(launcher: NitroLauncher) -> None:

@@ -19,7 +19,7 @@ from coordinator.launchers.emulated_machine import new_module_id
 from coordinator.launchers.processes import processes_with_argument
 from coordinator.launchers.qemu import QemuLauncher, QemuOptions, require_connected_untrusted
 from protos.formats.calls import Op
-from tests.unit.coordinator.calls import eventually
+from tests.unit.coordinator.calls import eventually, processes_in
 from tests.unit.coordinator.emulator_stand_in import ANSWERS, emulator_folder, image_file
 
 
@@ -56,16 +56,8 @@ def has_booted(address: str) -> bool:
 
 
 def pids_in(address: str) -> list[int]:
-    """The processes whose working folder is the machine's: the emulator's two."""
-    folder = str(Path(address).parent)
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((entry / "cwd").readlink()) == folder:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    """The emulator's two programs."""
+    return processes_in(Path(address).parent)
 
 
 def launched(launcher: QemuLauncher, address: str, console: Path) -> None:

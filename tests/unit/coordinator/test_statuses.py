@@ -10,7 +10,14 @@ from protos.formats.calls import Refusal
 from protos.formats.errors import FormatError, LimitExceededError
 
 # Faults of the coordinator or its operator: no caller can do anything about them.
-FAULTS = {errors.LaunchError, errors.CannotServeError, errors.StateError}
+FAULTS = {
+    errors.LaunchError,
+    errors.CannotServeError,
+    errors.StateError,
+    errors.AllocatorFileError,
+    errors.NitroCliError,
+    errors.PriceFileError,
+}
 
 
 def test_every_refusal_of_an_enclave_has_a_status() -> None:

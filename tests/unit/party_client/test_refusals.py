@@ -19,7 +19,10 @@ from tests.meta.repository import ROOT
 from tests.meta.test_error_codes import import_everything
 
 # What a coordinator says to its operator when it is started, and to no caller.
-AT_THE_START = {"coordinator/launch", "coordinator/cannot-serve", "coordinator/enclave-refused"}
+AT_THE_START = {
+    *("coordinator/launch", "coordinator/cannot-serve", "coordinator/enclave-refused"),
+    *("coordinator/allocator-file", "coordinator/nitro-cli", "coordinator/price-file"),
+}
 
 
 def test_there_is_advice_for_every_code_that_is_ever_sent() -> None:
