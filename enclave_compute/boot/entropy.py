@@ -12,11 +12,21 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from enclave_compute.boot.errors import BootError
 from enclave_compute.nsm import Nsm
 
 SEED_BYTES: Final = 256
+NSM_SOURCE: Final = "nsm-hwrng"
+_SOURCE: Final = Path("/sys/class/misc/hw_random/rng_current")
 _RNDADDENTROPY: Final = 0x40085203
 """_IOW('R', 0x03, int[2])."""
+
+
+def require_module_as_source(*, file: Path = _SOURCE) -> None:
+    """Raises `BootError` unless the kernel goes on taking randomness from the security module."""
+    source = file.read_text().strip()
+    if source != NSM_SOURCE:
+        raise BootError(f"source of the kernel's random numbers: got {source}, expected {NSM_SOURCE}")
 
 
 def seed_kernel(nsm: Nsm, *, device: Path = Path("/dev/random")) -> None:

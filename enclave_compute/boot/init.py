@@ -13,7 +13,7 @@ from typing import Final
 
 from enclave_compute.boot.clock_source import HYPERVISOR_CLOCK, require_trusted_clock
 from enclave_compute.boot.command_line import require_built_command_line
-from enclave_compute.boot.entropy import seed_kernel
+from enclave_compute.boot.entropy import require_module_as_source, seed_kernel
 from enclave_compute.boot.heartbeat import send_heartbeat
 from enclave_compute.boot.kernel import switch_off
 from enclave_compute.boot.mounts import make_read_only, mount_windows, remove_devices
@@ -50,6 +50,7 @@ def prepare() -> None:
     device = open_device(NSM)
     seed_kernel(Nsm(device))
     device.close()
+    require_module_as_source()
     clock = require_trusted_clock()
     say(f"clock source {clock}" + ("" if clock == HYPERVISOR_CLOCK else ": not a clock of AWS Nitro"))
     remove_devices()

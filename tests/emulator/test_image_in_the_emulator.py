@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cbor2
@@ -22,6 +23,11 @@ from protos.formats.binding import KeyBundle, attestation_user_data
 from protos.formats.calls import Op
 from protos.formats.canonical import decode_untrusted, encode
 from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from scenarios.acts import Acts
+from scenarios.catalogue import BANKS
+from scenarios.errors import CommandError
+from scenarios.place import emulated
+from scenarios.stage import COORDINATOR, Stage
 from tests import world
 from tests.emulator.machines import CALL_WITHIN_S, Booted, emulator, image
 from tests.emulator.overlay import overlaid
@@ -77,15 +83,19 @@ def test_flights_are_joined_in_the_image_and_every_cell_is_right() -> None:
     assert played["simulated"] is False
 
 
-def test_an_image_with_one_changed_byte_gets_no_data(tmp_path: Path) -> None:
-    """The agreement names the image that was built; the operator starts one that differs in a comment."""
+def test_attack_an_image_with_one_changed_byte_gets_no_data(tmp_path: Path) -> None:
+    """The agreement names the image that was built; the operator starts one that differs in a blank."""
     source = Path(__file__).resolve().parents[2] / "enclave_compute/disclosure.py"
     changed = source.read_bytes().replace(b'"""', b'""" ', 1)
     assert len(changed) == source.stat().st_size + 1
     other = overlaid(image(), tmp_path / "other.eif", {"app/enclave_compute/disclosure.py": changed})
-    done = scenario(
-        *("banks", "--rows", "700", "--image", image(), "--started-image", other, "--keep", tmp_path / "kept")
-    )
-    assert done.returncode == 1
-    assert "PCR0" in done.stderr
-    assert not list((tmp_path / "kept").rglob("*.result*"))
+    agreed = emulated(image(), emulator())
+    place = replace(agreed, serve=emulated(other, emulator()).serve)
+    with Stage(tmp_path / "stage", BANKS.people, place=place) as stage:
+        acts = Acts(BANKS, stage, 700)
+        for _, act in acts.in_order()[:6]:
+            list(act())
+        with pytest.raises(CommandError, match=r"PCR0=.*expected those of"):
+            list(acts.send_data())
+        spool = stage[COORDINATOR].home / "state/spool"
+        assert [path for path in spool.rglob("*") if path.is_file()] == []

@@ -69,7 +69,7 @@ def seen(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         ),
     )
     lines = [line for line in console_of(base / "probe.eif", base).splitlines() if line.startswith("probe: ")]
-    return dict((*line.removeprefix("probe: ").split(" ", 1), "")[:2] for line in lines)
+    return {name: said for name, _, said in (line.removeprefix("probe: ").partition(" ") for line in lines)}
 
 
 def compiled(base: Path) -> Path:

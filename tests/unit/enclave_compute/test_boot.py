@@ -113,6 +113,18 @@ def test_the_kernels_pool_is_fed_by_the_security_module(
     assert data[8:] == module.given[:256]
 
 
+def test_the_security_module_is_the_kernels_source(tmp_path: Path) -> None:
+    (tmp_path / "rng_current").write_text("nsm-hwrng\n")
+    entropy.require_module_as_source(file=tmp_path / "rng_current")
+
+
+@pytest.mark.parametrize("source", ["none", "", "virtio_rng.0", "nsm-hwrng nsm-hwrng"])
+def test_another_source_of_randomness_ends_the_boot(tmp_path: Path, source: str) -> None:
+    (tmp_path / "rng_current").write_text(f"{source}\n")
+    with pytest.raises(BootError, match="expected nsm-hwrng"):
+        entropy.require_module_as_source(file=tmp_path / "rng_current")
+
+
 # --- the heartbeat ----------------------------------------------------------------------------------------
 
 
@@ -192,6 +204,7 @@ def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("send_heartbeat", 3),
         ("open_device", Device()),
         ("seed_kernel", None),
+        ("require_module_as_source", None),
         ("require_trusted_clock", "kvm-clock"),
         ("remove_devices", None),
         ("make_read_only", None),
@@ -200,7 +213,7 @@ def test_the_steps_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     init.prepare()
     assert done == [
         *("mount_windows", "require_built_command_line", "send_heartbeat", "open_device", "seed_kernel"),
-        *("close", "require_trusted_clock", "remove_devices", "make_read_only"),
+        *("close", "require_module_as_source", "require_trusted_clock", "remove_devices", "make_read_only"),
     ]
 
 
