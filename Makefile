@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo image kernel emulator test test-slow test-qemu lint bench attacks fuzz protos stubs lock \
+.PHONY: help install demo image kernel emulator test test-slow test-qemu lint bench bench-qemu attacks fuzz protos stubs lock \
 	image-lock clean
 
 # The first Python on PATH that is new enough. Another one: make install PYTHON=/path/to/python3.12
@@ -74,6 +74,10 @@ BENCH_ROWS ?= 1000000
 
 bench: $(INSTALLED) ## Measure throughput and memory (BENCH_ROWS=1000000)
 	BENCH_ROWS=$(BENCH_ROWS) $(PY) -m tests.bench.run
+
+bench-qemu: image ## Measure the image in the emulator against the SIMULATED enclave
+	@emulator=$$($(PY) -m scenarios.emulator.build) && \
+		CONCORDAT_EMULATOR="$$emulator" CONCORDAT_EIF=$(CURDIR)/build/image/concordat.eif $(PY) -m tests.bench.emulator
 
 TRIALS ?= 200
 

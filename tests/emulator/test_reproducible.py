@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_another_copy_of_the_source_gives_the_same_bytes(tmp_path: Path) -> None
         path.chmod(0o700)
         os.utime(path, (1_000_000_000, 1_000_000_000))
     built = tmp_path / "other name.eif"
-    build_image(built, source_root=source, version="0.1.0", say=lambda _: None)
+    build_image(built, source_root=source, version=version("concordat"), say=lambda _: None)
     assert sha256(built) == sha256(image())
 
 
@@ -41,8 +42,10 @@ def test_one_line_more_is_another_image(tmp_path: Path) -> None:
         shutil.copytree(ROOT / package, source / package)
     with (source / "enclave_compute/disclosure.py").open("a") as code:
         code.write("# harmless, surely\n")
-    first = build_image(tmp_path / "a.eif", source_root=ROOT, version="0.1.0", say=lambda _: None)
-    other = build_image(tmp_path / "b.eif", source_root=source, version="0.1.0", say=lambda _: None)
+    first, other = (
+        build_image(tmp_path / name, source_root=root, version=version("concordat"), say=lambda _: None)
+        for name, root in (("first.eif", ROOT), ("other.eif", source))
+    )
     assert other.measurements.pcr0 != first.measurements.pcr0
     assert other.measurements.pcr1 == first.measurements.pcr1
     assert other.measurements.pcr2 != first.measurements.pcr2
