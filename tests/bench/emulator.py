@@ -1,8 +1,8 @@
 """Measures the image in the emulator against the SIMULATED enclave, in one run: `make bench-qemu`.
 
 Boot until the enclave takes a connection, and until its first attestation document; how fast bytes go in
-over the vsock; how long a question takes. The baseline is the same code as a process of this computer behind a Unix
-socket, so the ratio is what emulation costs: it says nothing about AWS, where nothing is emulated.
+over the vsock; how long a question takes. The baseline is the same code as a process of this computer behind
+a Unix socket, so the ratio is what emulation costs: it says nothing about AWS, where nothing is emulated.
 """
 
 from __future__ import annotations
