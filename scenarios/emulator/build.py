@@ -83,7 +83,7 @@ def build_emulator(*, say: Say, cache: Path | None = None) -> Path:
     if not folder.is_dir():
         lock = read_lock(LOCK)
         files = fetch(lock.files, say=say, cache=base)
-        with made_whole(folder) as fresh, tempfile.TemporaryDirectory(prefix="emulator-", dir=base) as work:
+        with tempfile.TemporaryDirectory(prefix="emulator-", dir=base) as work, made_whole(folder) as fresh:
             say("Unpacking QEMU's source and its compiler")
             root = make_build_root([files[package] for package in lock.packages], Path(work) / "root")
             for source in lock.sources:

@@ -92,7 +92,7 @@ def build_unpinned(*, say: Say, cache: Path | None = None) -> Kernel:
     folder = base / "kernel" / key
     if not folder.is_dir():
         packages = fetch(read_lock(LOCK).packages, say=say, cache=base)
-        with made_whole(folder) as fresh, tempfile.TemporaryDirectory(prefix="kernel-", dir=base) as work:
+        with tempfile.TemporaryDirectory(prefix="kernel-", dir=base) as work, made_whole(folder) as fresh:
             say("Unpacking the kernel's source and its compiler")
             root = make_build_root(packages.values(), Path(work) / "root")
             _build(root, fresh, log=folder.with_name(f"{key}.log"), say=say)
