@@ -99,7 +99,12 @@ class EmulatedMachine:
         """Until QEMU ends or we are told to end; QEMU's status. Raises `OSError`."""
         self._listen_to_signals()
         try:
-            self._heartbeat = HeartbeatListener(self._heartbeat_path(), self._selector, self._be_booted)
+            self._heartbeat = HeartbeatListener(
+                self._heartbeat_path(),
+                self._selector,
+                on_booted=self._be_booted,
+                on_again=self._be_booted_again,
+            )
             vsock = self._start(vsock_command(self._options))
             self._wait_for_vhost(vsock)
             qemu = self._start(qemu_command(self._options, module_id=new_module_id()))
@@ -114,7 +119,7 @@ class EmulatedMachine:
             for key, _ in self._selector.select(_TURN_S):
                 key.data()
             now = time.monotonic()
-            if self._heartbeat is not None and not self.has_booted:
+            if self._heartbeat is not None:
                 self._heartbeat.expire()
             if now > flush_at:
                 self._console.flush()
@@ -156,6 +161,10 @@ class EmulatedMachine:
         self.has_booted = True
         (self._folder / BOOTED_NAME).touch()
         self._console.write(b"[emulated machine: the enclave has booted]\n")
+
+    def _be_booted_again(self) -> None:
+        self._console.write(b"[emulated machine: it starts again, so the enclave has ended]\n")
+        self._told_to_end = True
 
     # --- Ends -------------------------------------------------------------------------------------------
 

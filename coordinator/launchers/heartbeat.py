@@ -1,8 +1,9 @@
 """The heartbeat with which an enclave says that it has booted: one byte to port 9000 of its parent, and back.
 
 Whoever is inside the enclave may connect there as often as it wants and send anything: one connection is
-looked at at a time, for some seconds, and one byte of it is read. After a true heartbeat nobody is listened
-to any more. AWS's nitro-cli does this for its enclaves (`eif_loader`); here it is for emulated ones.
+looked at at a time, for some seconds, and one byte of it is read. A connection after a true heartbeat means
+that the machine starts again (a kernel that restarts need not tell its machine); an enclave has one life, so
+that is its end. AWS's nitro-cli answers heartbeats of its enclaves (`eif_loader`); this is for emulated ones.
 """
 
 from __future__ import annotations
@@ -23,11 +24,20 @@ _WAIT_S: Final = 5.0
 class HeartbeatListener:
     """Listens at a Unix socket, driven by a selector whose data are functions to call."""
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector, on_booted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        selector: selectors.BaseSelector,
+        *,
+        on_booted: Callable[[], None],
+        on_again: Callable[[], None],
+    ) -> None:
         """Raises `OSError` if it cannot listen."""
         self._path = path
         self._selector = selector
         self._on_booted = on_booted
+        self._on_again = on_again
+        self._has_booted = False
         self._guest: socket.socket | None = None
         self._guest_until = 0.0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -58,6 +68,10 @@ class HeartbeatListener:
         """Whoever connects meanwhile waits, and there is room for one."""
         with contextlib.suppress(OSError):
             guest, _ = self._listener.accept()
+            if self._has_booted:
+                guest.close()
+                self._on_again()
+                return
             guest.setblocking(False)
             self._guest, self._guest_until = guest, time.monotonic() + _WAIT_S
             self._selector.unregister(self._listener)
@@ -70,11 +84,10 @@ class HeartbeatListener:
             if is_true:
                 guest.send(HEARTBEAT)
         self._drop(guest)
+        self._listen()
         if is_true:
-            self.close()
+            self._has_booted = True
             self._on_booted()
-        else:
-            self._listen()
 
     def _drop(self, guest: socket.socket) -> None:
         self._selector.unregister(guest)

@@ -134,7 +134,7 @@ def test_an_enclave_that_closes_ends_its_machine(launcher: QemuLauncher, address
     link = EnclaveLink(launcher.connect(address, timeout_s=10))
     link.call(Op.CLOSE, deadline_s=DEADLINE_S)
     link.close()
-    calls.eventually(lambda: not launcher.is_alive(address), within_s=DEADLINE_S)
+    calls.eventually(lambda: not launcher.is_alive(address), within_s=BOOT_S)
     assert children(address) == []
 
 

@@ -127,6 +127,9 @@ def qemu(arguments: list[str]) -> None:
         assert heartbeat(b"\xb7") == b"\xb7"
     sys.stdout.write("console: the last line\n")
     sys.stdout.flush()
+    if does == "boots again":
+        time.sleep(0.5)
+        heartbeat(b"\xb7")
     time.sleep(0.5 if does == "ends" else 60)
 
 

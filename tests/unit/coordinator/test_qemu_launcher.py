@@ -108,7 +108,18 @@ def test_a_wrong_heartbeat_is_none(
 ) -> None:
     monkeypatch.setenv("TEST_QEMU", "garbage heartbeat")
     launched(launcher, address, console)
-    assert not Path(f"{address}_9000").exists()
+    assert launcher.is_alive(address)
+
+
+def test_an_enclave_that_boots_again_has_ended(
+    launcher: QemuLauncher, address: str, console: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another life would have other keys, at the same address."""
+    monkeypatch.setenv("TEST_QEMU", "boots again")
+    launched(launcher, address, console)
+    eventually(lambda: not launcher.is_alive(address))
+    assert pids_in(address) == []
+    assert b"it starts again, so the enclave has ended" in console.read_bytes()
 
 
 def test_a_flooded_console_is_bounded(
