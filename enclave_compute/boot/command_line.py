@@ -17,7 +17,7 @@ COMMAND_LINE: Final = (
     "reboot=k panic=-1 pci=off console=ttyS0 quiet i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd "
     "random.trust_cpu=on random.trust_bootloader=off clocksource=kvm-clock"
 )
-"""A panic ends the machine at once, nobody's seed but the processor's and the security module's counts, and the
+"""A panic ends the machine at once, no seed counts but the processor's and the security module's, and the
 hypervisor's clock goes before the processor's, which Linux ranks higher where it calls itself invariant. The
 rest is what an enclave's few devices need."""
 _FILE: Final = Path("/proc/cmdline")
