@@ -67,7 +67,7 @@ def command(
     \b
     Examples:
       concordat scenario flights --keep flights
-      concordat scenario flights --rows 20000 --image concordat.eif --emulator emulator
+      concordat scenario flights --image concordat.eif --emulator emulator
     """
     signal.signal(signal.SIGTERM, _leave)
     place = _place(image, emulator)

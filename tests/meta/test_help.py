@@ -10,7 +10,10 @@ import pytest
 from party_client.cli.main import cli
 
 WIDTH = 80
-GROUPS = ("agreement", "attestation", "coordinator", "dataset", "identity", "job", "receipt", "result", "tls")
+GROUPS = (
+    *("agreement", "attestation", "coordinator", "dataset", "identity", "image", "job", "receipt", "release"),
+    *("result", "tls"),
+)
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
