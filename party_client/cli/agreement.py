@@ -19,7 +19,7 @@ from party_client.agreements import (
     check,
     compile_toml,
     diff,
-    load_agreement,
+    load_agreed,
     load_approval,
     require_not_expired,
     sign,
@@ -102,7 +102,7 @@ def check_command(*, file: Path, page: Path | None, trust: Trust, as_json: bool)
     Example:
       concordat agreement check flights.agreement --html flights.html
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     roots = trust.anchors()
     found = _report(agreement, roots)
     if page is not None:
@@ -121,7 +121,7 @@ def show(*, file: Path, as_json: bool) -> None:
     Example:
       concordat agreement show flights.agreement
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     emit(as_json, facts(agreement), lambda out: render_agreement(agreement, out))
 
 
@@ -138,7 +138,7 @@ def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
     Example:
       concordat agreement diff last_year.agreement flights.agreement
     """
-    first, second = load_agreement(before), load_agreement(after)
+    first, second = load_agreed(before).agreement, load_agreed(after).agreement
     changes = diff(first, second)
     value = {"before": first.digest(), "after": second.digest(), "changes": [vars(item) for item in changes]}
     emit(as_json, value, lambda out: render_changes(changes, out))
@@ -168,7 +168,7 @@ def sign_command(
     Example:
       concordat agreement sign flights.agreement --identity keys/airline.key
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     require_party(agreement, identity)
     roots = trust.anchors()
     found = _report(agreement, roots)
@@ -211,7 +211,7 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
     Example:
       concordat agreement approvals flights.agreement *.approval
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     messages = [load_approval(path) for path in approval_files]
     status = approval_status(agreement, messages)
     value = {

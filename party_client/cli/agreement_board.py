@@ -14,7 +14,7 @@ from party_client import files
 from party_client.agreements import (
     AgreementError,
     approval_status,
-    load_agreement,
+    load_agreed,
     load_approval,
     require_digest_untrusted,
 )
@@ -55,7 +55,7 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
     Example:
       concordat agreement submit flights.agreement --as operator
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     digest = agreement.digest()
     with connect(connection) as coordinator:
         got = coordinator.put_agreement(agreement.encode())
@@ -85,7 +85,7 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
       concordat agreement approve flights.agreement \\
           --approval flights.airline.approval
     """
-    agreement, message = load_agreement(file), load_approval(approval_file)
+    agreement, message = load_agreed(file).agreement, load_approval(approval_file)
     approval = verify_approval_untrusted(agreement, message)
     with connect(connection, identity_id=approval.party) as coordinator:
         before = coordinator.get_agreement(agreement.digest())

@@ -18,12 +18,13 @@ from party_client.agreements.privacy_budgets import owners_with_budget
 from party_client.agreements.releases import AWS, EMULATOR, MEANINGS
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
-from party_client.agreements.wording import LOOSER, time_text
+from party_client.agreements.wording import LOOSER
 from party_client.cli.leak_report_text import render_grants, render_observations, render_reach
 from party_client.cli.noise_text import render_budget, render_preview
 from party_client.cli.present import counted, printable, say, table
 from party_client.identity import fingerprint
 from party_client.leak_report import LeakReport, QueryReport
+from party_client.times import time_text
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Dataset

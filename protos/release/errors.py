@@ -42,7 +42,7 @@ class ChangeOrderError(ReleaseChangeError):
     """A change that does not follow the one before it: an old one, or one is missing."""
 
     code = "release-change/order"
-    next_step = "changes stand in the order of their numbers, each once; ask the other parties for those missing"
+    next_step = "changes stand in the order of their numbers, each once; ask other parties for those missing"
 
 
 class ForkError(ReleaseChangeError):
@@ -56,4 +56,4 @@ class WideningError(ReleaseChangeError):
     """A change would let more happen than it may: another kind of root, or a longer life."""
 
     code = "release-change/widening"
-    next_step = "what goes beyond the agreement needs the signatures of all its parties: make another agreement"
+    next_step = "what goes beyond the agreement needs all its parties: make another agreement"

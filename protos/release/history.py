@@ -96,6 +96,22 @@ class AgreedReleases:
         )
 
 
+Agreed = Agreement | AgreedReleases
+"""An agreement as all parties signed it, or with the changes of its releases since."""
+
+
+def agreed_releases(agreed: Agreed) -> AgreedReleases:
+    """`agreed`, with no changes if it came without any."""
+    return agreed if isinstance(agreed, AgreedReleases) else verify_changes_untrusted(agreed, ())
+
+
+def releases_after(agreed: AgreedReleases, change: ReleaseChange) -> tuple[Release, ...]:
+    """What would be accepted if enough parties signed `change` next. Raises as `verify_changes_untrusted`."""
+    unsigned = SignedChange(change.encode(), ())
+    in_order = [found for found, _ in _in_order(agreed.agreement, (*agreed.signed, unsigned))]
+    return _applied(agreed.agreement, in_order)
+
+
 def read_changed_agreement_untrusted(data: bytes) -> tuple[Agreement, tuple[SignedChange, ...]]:
     """The parts of the inverse of `AgreedReleases.encode`, changes included; those are not verified."""
     fields = decode_map_untrusted(
@@ -217,9 +233,7 @@ def _ended(
     return None if ended.valid_until_s <= begin_s else replace(release, valid_until_s=ended.valid_until_s)
 
 
-def _require_addable(
-    agreement: Agreement, change: ReleaseChange, added: Release, roots: set[bytes]
-) -> None:
+def _require_addable(agreement: Agreement, change: ReleaseChange, added: Release, roots: set[bytes]) -> None:
     if added.root_sha256 not in roots:
         raise WideningError(
             f"release change {change.number} adds {added.name!r} under root "
@@ -232,8 +246,8 @@ def _require_addable(
         or not agreement.valid_from_s <= begins_s < ends_s <= agreement.valid_until_s
     ):
         raise WideningError(
-            f"release change {change.number}: {added.name!r} is valid from {begins_s} until {ends_s} (seconds "
-            f"since 1970), expected a time inside the agreement's, {agreement.valid_from_s} to "
+            f"release change {change.number}: {added.name!r} is valid from {begins_s} until {ends_s} "
+            f"(seconds since 1970), expected a time inside the agreement's, {agreement.valid_from_s} to "
             f"{agreement.valid_until_s}"
         )
 
@@ -244,9 +258,7 @@ def _key(release: Release | EndedRelease) -> _Key:
 
 def _signed_change(value: Value) -> SignedChange:
     fields = require_fields(value, frozenset({"change", "approvals"}), what="change")
-    approvals = require_list(
-        fields["approvals"], what="approvals", min_items=1, max_items=limits.PARTIES_MAX
-    )
+    approvals = require_list(fields["approvals"], what="approvals", min_items=1, max_items=limits.PARTIES_MAX)
     return SignedChange(
         change=require_bytes(fields["change"], what="change", max_length=CHANGE_MAX_BYTES),
         approvals=tuple(

@@ -1,4 +1,4 @@
-"""What a version of the image measures and what it was made from, as its builder publishes it; and who vouches.
+"""What a version of the image measures and is made from, as its builder publishes it; and who vouches.
 
 The file is JSON that people read and there is one way to write it: a reader renders what it has parsed and
 demands the same bytes, so no two readers read two things. A signature beside it is over the digest of exactly
@@ -51,7 +51,7 @@ class PublishedMeasurements:
     """Name of an input to its digest: git:, sha256: or sha384: and hexadecimal digits."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.version, str) or not _VERSION.fullmatch(self.version):
+        if not _is(_VERSION, self.version):
             raise FormatError(f"version: got {str(self.version)[:70]!r}, expected one like '1.2.0'")
         _require_day(self.built_on)
         for name, pcr in self.registers().items():
@@ -61,9 +61,9 @@ class PublishedMeasurements:
         if not 1 <= len(self.inputs) <= INPUTS_MAX:
             raise FormatError(f"inputs: got {len(self.inputs)}, expected 1 to {INPUTS_MAX}")
         for name, value in self.inputs.items():
-            if not isinstance(name, str) or not _INPUT_NAME.fullmatch(name):
+            if not _is(_INPUT_NAME, name):
                 raise FormatError(f"input {str(name)[:70]!r}: expected a name like a path")
-            if not isinstance(value, str) or not _INPUT_DIGEST.fullmatch(value):
+            if not _is(_INPUT_DIGEST, value):
                 raise FormatError(
                     f"input {name}: got {str(value)[:70]!r}, expected git:, sha256: or sha384: and digits"
                 )
@@ -76,7 +76,7 @@ class PublishedMeasurements:
     def release(
         self, *, root_sha256: bytes, valid_from_s: int | None = None, valid_until_s: int | None = None
     ) -> Release:
-        """As an agreement names it, under this root. PCR8 says who signed and not what runs: no place for it."""
+        """As an agreement names it, under this root; without PCR8, which says who signed, not what runs."""
         return Release(
             name=self.version,
             pcr0=self.pcr0,
@@ -147,14 +147,14 @@ def verify_measurements_untrusted(
 ) -> tuple[PublishedMeasurements, tuple[MeasurementsSignature, ...]]:
     """What `data` says, if at least `needed` of `signers` signed exactly these bytes.
 
-    Of `signatures` those count that are by one of `signers`, each signer once; strangers' are left out. Raises
-    `SignatureError` or `FormatError`.
+    Of `signatures` those count that are by one of `signers`, each signer once; strangers' are left out.
+    Raises `SignatureError` or `FormatError`.
     """
     keys = {cose.key_id(signer.signing_key): signer for signer in signers}
     if not 1 <= needed <= len(keys):
         raise SignatureError(
-            f"measurements: got {len(keys)} signers to choose from, expected at least the {needed} needed, and "
-            "at least one",
+            f"measurements: got {len(keys)} signers to choose from, {needed} needed; expected at least one, "
+            "and no more needed than there are",
             hint="name whose signatures count; without one, anybody could have written the file",
         )
     found: dict[str, MeasurementsSignature] = {}
@@ -228,7 +228,11 @@ def _table(value: Any, *, what: str) -> dict[str, Any]:
     return value
 
 
-def _require_day(text: str) -> None:
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _require_day(text: object) -> None:
     try:
         if isinstance(text, str) and dt.date.fromisoformat(text).isoformat() == text:
             return
