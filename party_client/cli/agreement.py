@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from party_client import files
 from party_client.agreements import (
@@ -37,7 +38,8 @@ from party_client.cli.agreement_preview import preview
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
 from party_client.cli.leak_report_text import report_facts
 from party_client.cli.options import identity_option
-from party_client.cli.present import console, emit, json_option, note
+from party_client.cli.present import console, emit, json_option, note, say
+from party_client.cli.release_change import history_facts, history_lines, release_change
 from party_client.cli.trust import Trust, trust_options
 from party_client.identity import Identity
 from party_client.leak_report import LeakReport, leak_report
@@ -54,7 +56,7 @@ def group() -> None:
     """Write, understand, compare and sign an agreement."""
 
 
-for command in (grants, preview, submit, approve, fetch, list_agreements):
+for command in (grants, preview, submit, approve, fetch, list_agreements, release_change):
     group.add_command(command)
 
 
@@ -121,8 +123,15 @@ def show(*, file: Path, as_json: bool) -> None:
     Example:
       concordat agreement show flights.agreement
     """
-    agreement = load_agreed(file).agreement
-    emit(as_json, facts(agreement), lambda out: render_agreement(agreement, out))
+    agreed = load_agreed(file)
+    agreement = agreed.agreement
+
+    def render(out: Console) -> None:
+        render_agreement(agreement, out)
+        if agreed.changes:
+            say(out, "\n".join(["", "Releases after the changes in this file", *history_lines(agreed)]))
+
+    emit(as_json, {**facts(agreement), "release_changes": history_facts(agreed)}, render)
 
 
 @group.command("diff")
@@ -257,6 +266,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
         "id": found.agreement.id,
         "validity": {**vars(found.validity), "sentence": found.validity.sentence},
         "releases": [vars(release) for release in found.releases],
+        "releases_changed_by": found.releases_changed_by,
         "unsigned_emulator": found.is_unsigned_emulator,
         "queries": [
             {

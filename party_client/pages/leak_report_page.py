@@ -51,7 +51,9 @@ _GRANTS = (
 
 def _opening(report: LeakReport) -> Markup:
     check, agreement = report.check, report.check.agreement
-    releases = [f"{item.kind}: {item.name}, {MEANINGS[item.kind]}" for item in check.releases]
+    releases = [
+        f"{item.kind}: {item.name}, {MEANINGS[item.kind]}; valid {item.validity}" for item in check.releases
+    ]
     return element(
         "header",
         None,
@@ -67,6 +69,7 @@ def _opening(report: LeakReport) -> Markup:
                 ("Valid until", time_text(agreement.valid_until_s)),
                 ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
                 ("Runs in", bullets(releases, "bare")),
+                ("Other code is accepted by", check.releases_changed_by),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),
             ]
         ),
