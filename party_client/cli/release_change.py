@@ -44,12 +44,12 @@ class _End(click.ParamType[tuple[str, int]]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, int]:
         """NAME=2026-12-01T00:00:00Z as (name, seconds), or a usage error."""
-        name, separator, text = value.rpartition("=")
+        name, _, text = value.rpartition("=")
         try:
             time = datetime.fromisoformat(text)
         except ValueError:
-            time = None  # type: ignore[assignment]
-        if not separator or not name or time is None or time.tzinfo is None or time.microsecond:
+            time = datetime.min
+        if not name or time.tzinfo is None or time.microsecond:
             self.fail("expected NAME=TIME with a zone, such as 1.0=2026-12-01T00:00:00Z", param, ctx)
         return name, int(time.timestamp())
 
@@ -72,8 +72,8 @@ def propose_command(
 ) -> None:
     """Write the next change of the releases of the agreement in FILE. Nobody has signed it yet.
 
-    Every release of --add needs `valid_from` and `valid_until`. For a move without a gap, let the new one begin
-    before the old one ends.
+    Every release of --add needs `valid_from` and `valid_until`. For a move without a gap, let the new one
+    begin before the old one ends.
 
     \b
     Example:
@@ -136,8 +136,8 @@ def apply_command(
 ) -> None:
     """Put CHANGE into the agreement's FILE, if enough parties have signed it.
 
-    The agreement and its digest stay what they are. Hand the file to everybody who verifies enclaves, results or
-    receipts: a file without the change refuses the added releases, and goes on accepting those that were ended.
+    The agreement and its digest stay what they are. Hand the file to everybody who verifies enclaves, results
+    or receipts: a file without the change refuses added releases, and goes on accepting ended ones.
 
     \b
     Example:
@@ -240,9 +240,7 @@ def _show(
     }
     emit(as_json, value, lambda out: _render(agreed, change, out, signed=signed or []))
     if not as_json and not signed:
-        note(
-            f"{file}: hand it to the other parties; each signs with `concordat agreement release-change sign`"
-        )
+        note(f"{file}: hand it round; each party signs with `concordat agreement release-change sign`")
 
 
 def _render(
