@@ -93,9 +93,9 @@ class Agreement:
             raise FormatError("validity: the agreement ends before it begins")
         if self.logged not in LOGGED:
             raise FormatError(f"logged: got {self.logged!r}, expected one of {sorted(LOGGED)}")
-        if self.release_quorum is not None:
-            require_int(self.release_quorum, what="release_quorum", low=1, high=max(1, len(self.parties)))
         self._require_counts()
+        if self.release_quorum is not None:
+            require_int(self.release_quorum, what="release_quorum", low=1, high=len(self.parties))
         self._require_distinct()
         self._require_references()
 

@@ -98,6 +98,10 @@ class PublishedMeasurements:
         }
         return (json.dumps(fields, indent=2) + "\n").encode()
 
+    def digest(self) -> bytes:
+        """The 48 bytes over the file that signers sign."""
+        return digest(MEASUREMENTS_LABEL, self.encode())
+
     @classmethod
     def decode_untrusted(cls, data: bytes) -> PublishedMeasurements:
         """Inverse of `encode`; nobody vouches for what it says. Raises `FormatError`."""
