@@ -9,7 +9,7 @@ version".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,16 @@ from enclave_compute.image.eif import Measurements
 from enclave_compute.image.errors import ImageBuildError
 from protos.release.measurements import MEASUREMENTS_MAX_BYTES, PublishedMeasurements
 
-SOURCE: Final = "source"
-_DIGEST: Final = "sha256:"
+WHEELS_LOCK: Final = "requirements/enclave.lock"
+BUILDER_LOCKS: Final = (
+    "locks/image.lock",
+    "locks/kernel.lock",
+    "locks/kernel.sha256",
+    "kernel/enclave.config",
+)
+COMMIT: Final = "commit"
+"""For people: it is compared only where both sides name one."""
+_BUILDER: Final = Path(__file__).resolve().parent
 MEANINGS: Final = {
     "pcr0": "the whole image",
     "pcr1": "kernel, command line and system: what comes from Debian, and the first process",
@@ -54,27 +62,23 @@ Build = Callable[[Path, Path], Rebuilt]
 """Builds the image of the source in the second folder and writes it to the first path."""
 
 
-def inputs_of(source_root: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """The digest of our own code below `source_root` under "source", and those of `files` under their names.
+def inputs_of(source_root: Path, *, commit: str | None = None) -> dict[str, str]:
+    """What an image of the checkout `source_root` is made from when this program builds it.
 
-    `files` are locks and what else the image is made of. Raises `ImageBuildError` if one cannot be read.
+    Our own code and the lock of its wheels come from the checkout; what builds, with its locks and the
+    options of the kernel, is this program. `commit` is 40 digits. Raises `ImageBuildError` for what is
+    not there.
     """
-    digests = {SOURCE: source_digest(source_root)}
-    for name, path in files.items():
-        try:
-            with path.open("rb") as file:
-                digests[name] = _DIGEST + hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ImageBuildError(f"{path}: cannot be read ({error.strerror})") from error
-    return digests
-
-
-def source_digest(source_root: Path) -> str:
-    """Over names and contents of the files of ours that the image has, in the order of their names."""
-    total = hashlib.sha256()
-    for name, path in sorted(own_files(source_root)):
-        total.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode())
-    return _DIGEST + total.hexdigest()
+    try:
+        digests = {
+            "source": _digest_of(own_files(source_root)),
+            "builder": _digest_of(_builder_files()),
+            WHEELS_LOCK: _digest_of_file(source_root / WHEELS_LOCK),
+            **{name: _digest_of_file(_BUILDER / name) for name in BUILDER_LOCKS},
+        }
+    except OSError as error:
+        raise ImageBuildError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    return digests if commit is None else {**digests, COMMIT: f"git:{commit}"}
 
 
 def published(
@@ -146,5 +150,23 @@ def _input_differences(stated: Mapping[str, str], built: Mapping[str, str]) -> l
     return [
         Difference(name, stated.get(name), built.get(name), "an input of the build")
         for name in sorted({*stated, *built})
-        if stated.get(name) != built.get(name)
+        if stated.get(name) != built.get(name) and (name != COMMIT or name in stated.keys() & built.keys())
     ]
+
+
+def _builder_files() -> Iterator[tuple[str, Path]]:
+    for path in _BUILDER.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(_BUILDER).as_posix(), path
+
+
+def _digest_of(files: Iterable[tuple[str, Path]]) -> str:
+    """Over names and contents, in the order of the names: as of a file that `sha256sum` writes."""
+    listed = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in sorted(files)
+    )
+    return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
+
+
+def _digest_of_file(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

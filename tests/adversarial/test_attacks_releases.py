@@ -31,7 +31,13 @@ from protos.release.errors import (
     QuorumError,
     WideningError,
 )
-from protos.release.history import AgreedReleases, SignedChange, agreed_releases, verify_changes_untrusted
+from protos.release.history import (
+    AgreedReleases,
+    SignedChange,
+    agreed_releases,
+    read_changed_agreement_untrusted,
+    verify_changes_untrusted,
+)
 from scenarios.machine.documents import DocumentSigner, ModuleId
 from scenarios.machine.pki import Issuer
 from tests.enclave_fixtures import refused
@@ -274,6 +280,16 @@ def test_attack_45_code_that_was_ended(enclave: Enclave) -> None:
     ending = change(agreed, added=(), ended=(ended(agreed.releases[0], NOW_S - 60),))
     with pytest.raises(ReleaseNotValidError, match="until"):
         verify(enclave, verify_changes_untrusted(agreed, [signed(ending)]))
+
+
+def test_attack_45_a_file_from_before_a_change_accepts_what_it_ended(enclave: Enclave) -> None:
+    """Not held: whoever is kept from the change does not know of it. What the agreement itself ends, ends."""
+    agreed = agreement(root_of(enclave), release_quorum=2)
+    enclave.bind(agreed)
+    ending = change(agreed, added=(), ended=(ended(agreed.releases[0], NOW_S - 60),))
+    after = verify_changes_untrusted(agreed, [signed(ending)])
+    before, _ = read_changed_agreement_untrusted(after.encode())
+    assert verify(enclave, agreed_releases(before)) == "test"
 
 
 def test_attack_45_a_clock_that_is_slow_and_one_that_is_fast(enclave: Enclave) -> None:

@@ -1,6 +1,6 @@
 """`concordat image verify`: builds the image again and says whether it is the one that was published.
 
-The build is handed in. Exit status: 0 the same, 1 something differs, 2 wrong usage.
+Which build that is, is handed in. Exit status: 0 the same, 1 something differs, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import click
 
-from enclave_compute.image.commands.build import source_option
+from enclave_compute.image.build import build_image
+from enclave_compute.image.commands.build import say, source_option
 from enclave_compute.image.published import (
     Build,
     Difference,
+    Rebuilt,
     conclusion,
     differences,
+    inputs_of,
     read_measurements,
 )
 
@@ -32,7 +36,7 @@ def verify_command_with(build: Build) -> click.Command:
     @click.argument("file", type=click.Path(path_type=Path), metavar="MEASUREMENTS")
     @source_option
     @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-    def verify_command(file: Path, source: Path, as_json: bool) -> None:
+    def command(file: Path, source: Path, as_json: bool) -> None:
         """Build the image again and compare it with published MEASUREMENTS.
 
         Says which registers and which inputs differ, and what that means. Who signed the file is not looked
@@ -60,7 +64,16 @@ def verify_command_with(build: Build) -> click.Command:
         if found:
             raise click.exceptions.Exit(DIFFERENT)
 
-    return verify_command
+    return command
+
+
+def build_again(path: Path, source: Path) -> Rebuilt:
+    """Builds here, as `concordat image build` does."""
+    built = build_image(path, source_root=source, version=version("concordat"), say=say)
+    return Rebuilt(built.measurements, inputs_of(source))
+
+
+verify_command = verify_command_with(build_again)
 
 
 def _show(version: str, found: list[Difference]) -> None:

@@ -15,13 +15,13 @@ from enclave_compute.image.commands.verify import verify_command_with
 from enclave_compute.image.eif import Measurements
 from enclave_compute.image.errors import ImageBuildError
 from enclave_compute.image.published import (
+    WHEELS_LOCK,
     Rebuilt,
     conclusion,
     differences,
     inputs_of,
     published,
     read_measurements,
-    source_digest,
     write_measurements,
 )
 from protos.formats.errors import FormatError
@@ -36,52 +36,53 @@ def source(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     for package in ("protos/formats", "enclave_compute"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "enclave.lock").write_text("a==1\n")
+    (folder / WHEELS_LOCK).parent.mkdir()
+    (folder / WHEELS_LOCK).write_text("a==1\n")
     return folder
-
-
-def inputs(source: Path) -> dict[str, str]:
-    return inputs_of(source, {"requirements/enclave.lock": source / "enclave.lock"})
 
 
 @pytest.fixture
 def file(tmp_path: Path, source: Path) -> Path:
     path = tmp_path / "measurements.json"
-    write_measurements(path, published("1.2.0", MEASURED, inputs(source), built_on="2026-11-27"))
+    write_measurements(path, published("1.2.0", MEASURED, inputs_of(source), built_on="2026-11-27"))
     return path
 
 
 def verify(file: Path, source: Path, measured: Measurements, *options: str) -> Result:
     def build(path: Path, root: Path) -> Rebuilt:
         path.write_bytes(b"an image")
-        return Rebuilt(measured, inputs(root))
+        return Rebuilt(measured, inputs_of(root))
 
     command = verify_command_with(build)
     return CliRunner().invoke(command, [str(file), "--source", str(source), *options])
 
 
 def test_the_source_is_what_the_image_has_of_it(source: Path) -> None:
-    before = source_digest(source)
+    before = inputs_of(source)
     (source / "enclave_compute/image/new.py").write_text("# builds, and is not in the image\n")
     (source / "README.md").write_text("read me")
-    assert source_digest(source) == before
+    assert inputs_of(source) == before
     (source / "enclave_compute/new.py").write_text("# in the image\n")
-    assert source_digest(source) != before
+    after = inputs_of(source)
+    assert {name for name in before if before[name] != after[name]} == {"source"}
     (source / "enclave_compute/new.py").rename(source / "enclave_compute/other.py")
-    assert source_digest(source) != before
+    assert inputs_of(source)["source"] not in (before["source"], after["source"])
 
 
 def test_inputs_are_named_by_their_digests(source: Path) -> None:
-    found = inputs(source)
-    assert found["requirements/enclave.lock"] == "sha256:" + hashlib.sha256(b"a==1\n").hexdigest()
-    assert found["source"] == source_digest(source)
-    with pytest.raises(ImageBuildError, match="cannot be read"):
-        inputs_of(source, {"kernel": source / "none"})
+    found = inputs_of(source, commit="0a" * 20)
+    assert found[WHEELS_LOCK] == "sha256:" + hashlib.sha256(b"a==1\n").hexdigest()
+    kernel = (ROOT / "enclave_compute/image/locks/kernel.sha256").read_bytes()
+    assert found["locks/kernel.sha256"] == "sha256:" + hashlib.sha256(kernel).hexdigest()
+    assert found["commit"] == "git:" + "0a" * 20
+    (source / WHEELS_LOCK).unlink()
+    with pytest.raises(ImageBuildError, match=r"enclave\.lock: cannot be read"):
+        inputs_of(source)
 
 
 def test_what_is_written_is_what_is_read(file: Path, source: Path) -> None:
     found = read_measurements(file)
-    assert (found.version, found.pcr2, dict(found.inputs)) == ("1.2.0", MEASURED.pcr2, inputs(source))
+    assert (found.version, found.pcr2, dict(found.inputs)) == ("1.2.0", MEASURED.pcr2, inputs_of(source))
     file.write_bytes(file.read_bytes().replace(b"1.2.0", b"1.2.0 "))
     with pytest.raises(FormatError):
         read_measurements(file)
@@ -90,8 +91,10 @@ def test_what_is_written_is_what_is_read(file: Path, source: Path) -> None:
 
 
 def test_the_same_build_is_the_same(file: Path, source: Path) -> None:
+    stated = published("1.2.0", MEASURED, inputs_of(source, commit="0a" * 20), built_on="2026-11-27")
+    write_measurements(file, stated)
     result = verify(file, source, MEASURED)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     assert "version 1.2.0: the same: this source gives exactly the published measurements" in result.output
 
 
@@ -112,7 +115,7 @@ def test_a_register_that_differs_is_named(file: Path, source: Path, register: st
 
 
 def test_inputs_that_differ_are_named(file: Path, source: Path) -> None:
-    (source / "enclave.lock").write_text("a==2\n")
+    (source / WHEELS_LOCK).write_text("a==2\n")
     other = replace(MEASURED, pcr0=b"\x09" * 48, pcr2=b"\x09" * 48)
     result = verify(file, source, other, "--json")
     assert result.exit_code == 1
