@@ -169,9 +169,10 @@ def sign_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Explain the agreement in FILE as `check` does, then sign it.
+    """Explain the agreement in FILE, then sign it.
 
-    With --yes it says no more than who vouches for the enclave, where that is not AWS.
+    It explains as `check` does. With --yes it says no more than who vouches for the enclave, where that is
+    not AWS.
 
     \b
     Example:
@@ -212,7 +213,7 @@ def sign_command(
 @click.argument("approval_files", type=FILE, nargs=-1, metavar="APPROVAL...")
 @json_option
 def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) -> None:
-    """Say who has signed the agreement in FILE and who is missing.
+    """Say who has signed FILE and who is missing.
 
     Every APPROVAL is verified. The exit status is 1 while somebody is missing.
 

@@ -75,7 +75,7 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
-    """Give your approval of the agreement in FILE to the coordinator.
+    """Give your approval of FILE to the coordinator.
 
     There is one place for each certificate, so every party hands in its own. Another approval by the same
     certificate replaces the one before.
@@ -118,7 +118,7 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
 @connection_options
 @json_option
 def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Connection, as_json: bool) -> None:
-    """Fetch the agreement that DIGEST names, and who has signed it.
+    """Fetch an agreement, and who has signed it.
 
     Get the DIGEST from another party and not from the coordinator: the digest is what makes sure that you
     all see the same agreement.

@@ -30,7 +30,7 @@ _NOBODY = "not verified: anybody can write such a file; `concordat release verif
 
 @click.group(name="release")
 def group() -> None:
-    """Sign, check and use the published measurements of a version of the enclave."""
+    """Sign, check and use published measurements."""
 
 
 def signer_options(command: _Command) -> _Command:
@@ -55,9 +55,10 @@ def signer_options(command: _Command) -> _Command:
 @identity_option
 @json_option
 def sign_command(*, file: Path, identity: Identity, as_json: bool) -> None:
-    """Sign the measurements in FILE; the signature is a file beside it.
+    """Sign the measurements in FILE.
 
-    Sign what you have built yourself, or compared with your own build (`concordat image verify`).
+    The signature is a file beside it. Sign what you have built yourself, or compared with your own build
+    (`concordat image verify`).
 
     \b
     Example:
@@ -77,7 +78,9 @@ def sign_command(*, file: Path, identity: Identity, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @json_option
 def show(*, file: Path, as_json: bool) -> None:
-    """Show what FILE says a version measures and is made from. Nothing of it is verified.
+    """Show what FILE says a version measures.
+
+    And what it is made from. Nothing of it is verified.
 
     \b
     Example:
@@ -98,7 +101,7 @@ def show(*, file: Path, as_json: bool) -> None:
 @signer_options
 @json_option
 def verify(*, file: Path, signer_files: tuple[Path, ...], needed: int | None, as_json: bool) -> None:
-    """Check that enough of the signers named here have signed exactly FILE.
+    """Check that enough signers signed exactly FILE.
 
     Signatures are looked for beside FILE, as FILE.NAME.sig. Others than those named here do not count.
 
@@ -128,7 +131,9 @@ def verify(*, file: Path, signer_files: tuple[Path, ...], needed: int | None, as
     help="Fingerprint of the root that has to vouch for it; default: AWS's Nitro root G1.",
 )
 def toml_command(*, file: Path, signer_files: tuple[Path, ...], needed: int | None, root_sha256: str) -> None:
-    """Print FILE as a [[releases]] entry for an agreement, once its signatures are verified.
+    """Print FILE as a [[releases]] entry.
+
+    For an agreement, once its signatures are verified.
 
     \b
     Example:

@@ -56,7 +56,7 @@ class _End(click.ParamType[tuple[str, int]]):
 
 @click.group(name="release-change")
 def release_change() -> None:
-    """Accept further releases of the enclave, or end some, as the agreement's quorum says."""
+    """Accept further enclave code, or end some."""
 
 
 @release_change.command("propose")
@@ -70,10 +70,10 @@ def release_change() -> None:
 def propose_command(
     *, file: Path, added: tuple[Path, ...], ends: tuple[tuple[str, int], ...], output: Path, as_json: bool
 ) -> None:
-    """Write the next change of the releases of the agreement in FILE. Nobody has signed it yet.
+    """Write the next change of an agreement's releases.
 
-    Every release of --add needs `valid_from` and `valid_until`. For a move without a gap, let the new one
-    begin before the old one ends.
+    Nobody has signed it yet. Every release of --add needs `valid_from` and `valid_until`. For a move without
+    a gap, let the new one begin before the old one ends.
 
     \b
     Example:
@@ -97,7 +97,7 @@ def propose_command(
 def sign_command(
     *, file: Path, change_file: Path, identity: Identity, output: Path | None, yes: bool, as_json: bool
 ) -> None:
-    """Explain what CHANGE does to the agreement in FILE, then sign it.
+    """Explain CHANGE, then sign it.
 
     Sign for an added release only what you would have signed for in the agreement itself: code that you, or
     somebody you chose, built and compared.
@@ -128,21 +128,21 @@ def sign_command(
 @release_change.command("apply")
 @click.argument("file", type=FILE)
 @click.argument("change_file", type=FILE, metavar="CHANGE")
-@click.argument("approval_files", type=FILE, nargs=-1, required=True, metavar="APPROVAL...")
+@click.argument("approval_files", type=FILE, nargs=-1, required=True, metavar="SIGNED...")
 @click.option("-o", "--output", type=NEW_FILE, help="Default: FILE itself.")
 @json_option
 def apply_command(
     *, file: Path, change_file: Path, approval_files: tuple[Path, ...], output: Path | None, as_json: bool
 ) -> None:
-    """Put CHANGE into the agreement's FILE, if enough parties have signed it.
+    """Put a signed CHANGE into the agreement's FILE.
 
     The agreement and its digest stay what they are. Hand the file to everybody who verifies enclaves, results
     or receipts: a file without the change refuses added releases, and goes on accepting ended ones.
 
     \b
     Example:
-      concordat agreement release-change apply flights.agreement second.change \\
-          second.change.*.approval
+      concordat agreement release-change apply flights.agreement \\
+          second.change second.change.*.approval
     """
     agreed = load_agreed(file)
     approvals = [load_approval(path) for path in approval_files]
@@ -162,9 +162,9 @@ def apply_command(
 @click.argument("approval_files", type=FILE, nargs=-1, metavar="[APPROVAL...]")
 @json_option
 def show(*, file: Path, change_file: Path | None, approval_files: tuple[Path, ...], as_json: bool) -> None:
-    """Show the release changes in the agreement's FILE, or what CHANGE would do and who has signed it.
+    """Show the changes in FILE, or what CHANGE would do.
 
-    The exit status is 1 if the change could not stand.
+    With APPROVALs, also who has signed it. The exit status is 1 if the change could not stand.
 
     \b
     Example:

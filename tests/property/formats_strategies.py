@@ -26,8 +26,10 @@ from protos.formats.sealed import Manifest, SealedContext, SealedHeader
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
 COUNTS = st.integers(0, 2**63 - 1)
-VALIDITIES = st.tuples(st.none() | COUNTS, st.none() | COUNTS).filter(
-    lambda ends: None in ends or ends[0] < ends[1]
+VALIDITIES: st.SearchStrategy[tuple[int | None, int | None]] = st.one_of(
+    st.tuples(st.none() | COUNTS, st.none()),
+    st.tuples(st.none(), COUNTS),
+    st.lists(COUNTS, min_size=2, max_size=2, unique=True).map(lambda ends: (min(ends), max(ends))),
 )
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
 TEXTS = st.text(

@@ -1,4 +1,4 @@
-"""`concordat release` and `concordat agreement release-change` as people type them, and what agreements read."""
+"""`concordat release` and `concordat agreement release-change` as people type them; what agreements read."""
 
 from __future__ import annotations
 
