@@ -62,6 +62,7 @@ def _attestation(name: str) -> Target:
         f"{_ATTESTATION}_enclave.py",
         f"{_ATTESTATION}_roots.py",
         f"{_ADVERSARIAL}_attestation.py",
+        f"{_ADVERSARIAL}_releases.py",
         "tests/conformance/test_nitro_own_vectors.py",
         "tests/conformance/test_nitro_aws_documents.py",
     )

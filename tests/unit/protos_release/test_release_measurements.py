@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from protos.formats import cose
+from protos.formats.canonical import encode
 from protos.formats.errors import FormatError, LimitExceededError, SignatureError
 from protos.release.measurements import (
     MEASUREMENTS_MAX_BYTES,
+    MEASUREMENTS_SIGNATURE_LABEL,
     PublishedMeasurements,
     verify_measurements_untrusted,
 )
@@ -59,6 +63,63 @@ def test_a_signed_image_keeps_its_pcr8_and_its_release_has_none() -> None:
 def test_refuses(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FormatError, match=message):
         replace(measurements(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ((), [], "measurements: got list, expected a table"),
+        (("format",), "concordat/measurements/v2", "got format 'concordat/measurements/v2'"),
+        (("format",), None, "got format 'None'"),
+        (("date",), "2026-11-27", r"missing or unknown keys \['date'\]"),
+        (("pcrs",), [], "pcrs: got list, expected a table"),
+        (("pcrs",), {"pcr0": "01" * 48}, "expected pcr0, pcr1 and pcr2, and perhaps pcr8"),
+        (("pcrs", "pcr3"), "01" * 48, "expected pcr0, pcr1 and pcr2, and perhaps pcr8"),
+        (("pcrs", "pcr1"), 1, "pcr1: got int, expected text"),
+        (("pcrs", "pcr1"), None, "pcr1: got NoneType, expected text"),
+        (("inputs",), "source", "inputs: got str, expected a table"),
+        (("built_on",), 20261127, "built_on: got '20261127'"),
+        (("built_on",), "2026-W48-5", "built_on: got '2026-W48-5'"),
+        (("version",), "\ud800", "version: got"),
+    ],
+)
+def test_other_json_is_refused(path: tuple[str, ...], value: Any, message: str) -> None:
+    fields: Any = json.loads(FILE)
+    if path:
+        place = fields if len(path) == 1 else fields[path[0]]
+        place[path[-1]] = value
+    else:
+        fields = value
+    with pytest.raises(FormatError, match=message):
+        PublishedMeasurements.decode_untrusted((json.dumps(fields, indent=2) + "\n").encode())
+
+
+@pytest.mark.parametrize("key", ["format", "version", "built_on", "pcrs", "inputs"])
+def test_every_part_has_to_be_there(key: str) -> None:
+    fields = json.loads(FILE)
+    del fields[key]
+    with pytest.raises(FormatError):
+        PublishedMeasurements.decode_untrusted((json.dumps(fields, indent=2) + "\n").encode())
+
+
+def test_as_many_inputs_as_there_may_be() -> None:
+    inputs = {f"lock/{number}": "sha256:" + "0" * 64 for number in range(256)}
+    full = replace(measurements(), inputs=inputs)
+    assert PublishedMeasurements.decode_untrusted(full.encode()) == full
+    with pytest.raises(FormatError, match="inputs: got 257, expected 1 to 256"):
+        replace(full, inputs={**inputs, "more": "sha256:" + "0" * 64})
+
+
+def test_a_signature_with_a_time_that_is_none_is_refused() -> None:
+    payload = {
+        "label": MEASUREMENTS_SIGNATURE_LABEL,
+        "measurements": measurements().digest(),
+        "signer": "airline",
+        "signed_at_s": "today",
+    }
+    message = cose.sign(encode(payload), typ=MEASUREMENTS_SIGNATURE_LABEL, key=AIRLINE.signing)
+    with pytest.raises(FormatError, match="signed_at_s"):
+        verified(signatures=[message], needed=1)
 
 
 def test_a_file_over_the_limit_is_not_parsed() -> None:
