@@ -3,11 +3,14 @@
 Reads the coordinator's copy of the agreement and of whatever was pinned to it as approvals: the first genuine
 one of each party counts, and a stranger's neither counts nor harms. After `bind` PCR16 is SHA-384(48 zero
 bytes followed by the agreement's digest) and locked, so every attestation document shows it and a party's own
-KMS can demand it. The register is only touched when everything else has been verified.
+KMS can demand it. The register is only touched when everything else has been verified. An enclave whose own
+registers are those of a release in the agreement serves no longer than that release is valid; whether it is
+of one at all is for the parties to check, who may have agreed on others since.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +23,11 @@ from protos.formats.approvals import genuine_approvals_untrusted, verify_approva
 from protos.formats.calls import Refusal
 from protos.formats.canonical import decode_untrusted, require_bytes, require_fields, require_list
 from protos.formats.errors import SignatureError
+from protos.formats.participants import Release
 from protos.plan import Plan, QueryRefusedError, compile_query
 
 AGREEMENT_PCR: Final = 16
+_CODE_PCRS: Final = (0, 1, 2)
 _BIND_MAX_BYTES: Final = limits.AGREEMENT_MAX_BYTES + limits.APPROVALS_MAX * (limits.APPROVAL_MAX_BYTES + 8)
 
 
@@ -60,6 +65,8 @@ class Bound:
     approvals: tuple[bytes, ...]
     """One of each party, in their order: they go into receipts."""
     plans: dict[str, Plan]
+    own_releases: tuple[Release, ...]
+    """Those of the agreement that are this very code, whatever their root; none if it was agreed on later."""
 
 
 def bind(request: BindRequest, *, nsm: Nsm, clock: NsmClock) -> Bound:
@@ -70,16 +77,27 @@ def bind(request: BindRequest, *, nsm: Nsm, clock: NsmClock) -> Bound:
         in_force = verify_approvals_untrusted(agreement, approvals)
     except SignatureError as error:
         raise RefusedError(Refusal.NOT_IN_FORCE, error.message) from error
-    require_valid_now(agreement, clock)
+    own_releases = _own_releases(agreement, nsm)
+    require_valid_now(agreement, own_releases, clock)
     plans = _compile(agreement)
     _lock(nsm, in_force.digest)
-    return Bound(agreement, in_force.digest, request.agreement, approvals, plans)
+    return Bound(agreement, in_force.digest, request.agreement, approvals, plans, own_releases)
 
 
-def require_valid_now(agreement: Agreement, clock: NsmClock) -> None:
-    """Raises `RefusedError` outside the agreement's validity, by the security module's clock."""
-    if not agreement.valid_from_s <= clock.now_s() < agreement.valid_until_s:
+def require_valid_now(agreement: Agreement, own_releases: Sequence[Release], clock: NsmClock) -> None:
+    """Raises `RefusedError` when agreement or own release are not valid, by the security module's clock."""
+    now_s = clock.now_s()
+    if not agreement.valid_from_s <= now_s < agreement.valid_until_s:
         raise RefusedError(Refusal.NOT_VALID_NOW, "outside the agreement's validity")
+    if own_releases and not any(release.is_valid_at(now_s) for release in own_releases):
+        raise RefusedError(Refusal.NOT_VALID_NOW, "outside the validity of this enclave's release")
+
+
+def _own_releases(agreement: Agreement, nsm: Nsm) -> tuple[Release, ...]:
+    code = tuple(nsm.describe_pcr(index).data for index in _CODE_PCRS)
+    return tuple(
+        release for release in agreement.releases if (release.pcr0, release.pcr1, release.pcr2) == code
+    )
 
 
 def _compile(agreement: Agreement) -> dict[str, Plan]:

@@ -71,7 +71,7 @@ class Runs:
             if earlier.signed_request != signed_request:
                 raise RefusedError(Refusal.WRONG_PLACE, "this run id stands for another request")
             return earlier
-        require_valid_now(self._bound.agreement, self._clock)
+        require_valid_now(self._bound.agreement, self._bound.own_releases, self._clock)
         runs_left = self._ledger.require_runs_left(allowed.query, now_s=self._clock.now_s())
         plan = self._bound.plans[allowed.query.id]
         # Before anything is computed: what does not fit costs nothing and takes no longer than that.

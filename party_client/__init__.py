@@ -7,6 +7,7 @@ General layout. One module or package per thing that a party does, each usable a
     attestation     whom we trust: which enclave runs, on which code, under which root
     datasets        what we bring: read, checked against the agreed schema, encoded
     sealing, upload what leaves: chunks sealed to a verified enclave, resumable
+    published       what a version measures: files, and who signed them
     results         what comes back: opened, with the receipt that proves it
     expected_noise  how far off noisy figures are: before a run, and beside its result
     transport       how it travels: gRPC to the coordinator, which is trusted by nobody
@@ -23,7 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from party_client.agreements import check, compile_toml, load_agreement
+    from party_client.agreements import check, compile_toml, load_agreed, load_agreement
     from party_client.attestation import TrustedRoots, VerifiedEnclave, verify_now, verify_replay
     from party_client.client import Client, UploadOptions
     from party_client.identity import Identity, PublicIdentity
@@ -40,6 +41,7 @@ __all__ = [
     "VerifiedEnclave",
     "check",
     "compile_toml",
+    "load_agreed",
     "load_agreement",
     "verify_now",
     "verify_receipt",
@@ -56,6 +58,7 @@ _HOMES: Final = {
     "VerifiedEnclave": "attestation",
     "check": "agreements",
     "compile_toml": "agreements",
+    "load_agreed": "agreements",
     "load_agreement": "agreements",
     "verify_now": "attestation",
     "verify_receipt": "receipts",

@@ -6,6 +6,7 @@ receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.identity import Identity
 from party_client.jobs import wait_until_running
+from party_client.release_memory import require_not_older
 from party_client.results import Expected, Result, open_verified
 from party_client.runs import (
     RunInterruptedError,
@@ -39,11 +41,13 @@ from protos.formats.identifiers import RUN_ID_BYTES
 from protos.formats.limits import KIB, NONCE_BYTES, RESULT_MAX_BYTES
 from protos.formats.query import ParameterValue
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
+from protos.release.history import Agreed, agreed_releases
 from protos.v1 import concordat_pb2 as wire
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+STATE_VARIABLE: Final = "CONCORDAT_HOME"
 RUN_WAIT_S: Final = 3600.0
 _POLL_LEAST_S, _POLL_MOST_S = 0.02, 1.0
 _POLL_SHARE: Final = 1 / 16
@@ -57,8 +61,8 @@ def utc_now() -> datetime:
 
 
 def default_state() -> Path:
-    """Where unfinished uploads are remembered unless somebody says otherwise."""
-    return Path.home() / ".concordat"
+    """Where unfinished uploads and release changes are remembered unless somebody says otherwise."""
+    return Path(os.environ.get(STATE_VARIABLE) or Path.home() / ".concordat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +83,9 @@ class UploadOptions:
 class Client:
     """What one identity does through one coordinator. Not to be shared between threads.
 
-    Everybody has the agreement, and the root of trust if the enclave is simulated (AWS's is built in).
-    `address` is the coordinator's HOST:PORT, and the folder `tls` has everybody's certificate.
+    Everybody has the agreement (read with `load_agreed` if its releases may have changed), and the root of
+    trust if the enclave is simulated (AWS's is built in). `address` is the coordinator's HOST:PORT, and the
+    folder `tls` has everybody's certificate.
 
     >>> from pathlib import Path
     >>> from party_client import Client, Identity, TrustedRoots, load_agreement
@@ -198,11 +203,14 @@ class Client:
         job = self.coordinator.start_job(agreement.digest())
         return wait_until_running(self.coordinator, job.job_id).job_id
 
-    def verify(self, job_id: str, agreement: Agreement) -> VerifiedEnclave:
+    def verify(self, job_id: str, agreement: Agreed) -> VerifiedEnclave:
         """Challenges the job's enclave with a fresh nonce and verifies its answer: all eleven steps.
 
-        Raises `AttestationError`.
+        Raises `AttestationError`, or `ReleaseChangeError` when the agreement lacks a change of its releases
+        that this party's `state` remembers.
         """
+        agreed = agreed_releases(agreement)
+        require_not_older(agreed, self.state / "releases")
         nonce = secrets.token_bytes(NONCE_BYTES)
         document, key_bundle = self.coordinator.attest(job_id, nonce)
         return verify_enclave(
@@ -210,15 +218,15 @@ class Client:
             key_bundle,
             roots=self.roots,
             nonce=nonce,
-            agreement_digest=agreement.digest(),
-            releases=agreement.releases,
+            agreement_digest=agreed.agreement.digest(),
+            releases=agreed.releases,
             now=self.clock(),
         )
 
     def upload(
         self,
         job_id: str,
-        agreement: Agreement,
+        agreement: Agreed,
         dataset_id: str,
         data: Path | str | DataFrame,
         options: UploadOptions | None = None,
@@ -233,7 +241,7 @@ class Client:
             coordinator=self.coordinator,
             job_id=job_id,
             verify=lambda: self.verify(job_id, agreement),
-            dataset=require_dataset(agreement, dataset_id),
+            dataset=require_dataset(agreed_releases(agreement).agreement, dataset_id),
             identity=self.identity,
             source=open_source(data, csv=options.csv, ignore_extra=options.ignore_extra),
             journals=self.state / "uploads",
@@ -246,7 +254,7 @@ class Client:
     def run(
         self,
         job_id: str,
-        agreement: Agreement,
+        agreement: Agreed,
         query_id: str,
         parameters: Mapping[str, ParameterValue] | None = None,
         *,
@@ -259,13 +267,14 @@ class Client:
         ago; without it, the job's is verified now. Raises `RunError` when the run was refused, and, with its
         id, when the waiting was broken off.
         """
-        query = require_runnable(agreement, query_id, self.identity.id)
+        agreed = agreed_releases(agreement)
+        query = require_runnable(agreed.agreement, query_id, self.identity.id)
         chosen = query.require_parameters(parameters or {})
         run_id = run_id if run_id is not None else secrets.token_bytes(RUN_ID_BYTES)
         request = RunRequest(
             run_id=run_id,
-            agreement_digest=agreement.digest(),
-            enclave_id=(enclave or self.verify(job_id, agreement)).keys.enclave_id,
+            agreement_digest=agreed.agreement.digest(),
+            enclave_id=(enclave or self.verify(job_id, agreed)).keys.enclave_id,
             query=query_id,
             requested_by=self.identity.id,
             parameters=chosen,
@@ -293,21 +302,22 @@ class Client:
         if run.state != wire.RUN_STATE_RELEASED:
             raise RunLostError(run_id)
 
-    def budget(self, job_id: str, agreement: Agreement, *, enclave: VerifiedEnclave | None = None) -> Budget:
+    def budget(self, job_id: str, agreement: Agreed, *, enclave: VerifiedEnclave | None = None) -> Budget:
         """What the enclave says is left of the agreed runs, for every query and window; it costs nothing.
 
         `enclave` is one that was verified a moment ago; without it, the job's is verified now. Raises
         `AttestationError`, `SignatureError`, `BudgetError` or `TransportError`.
         """
-        verified = enclave or self.verify(job_id, agreement)
-        nonce, signed = budget_request(agreement, verified, self.identity)
+        agreed = agreed_releases(agreement)
+        verified = enclave or self.verify(job_id, agreed)
+        nonce, signed = budget_request(agreed.agreement, verified, self.identity)
         answer = self.coordinator.get_budget(job_id, signed)
-        return verify_budget_untrusted(answer, nonce=nonce, agreement=agreement, enclave=verified)
+        return verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
 
     def result(
         self,
         job_id: str,
-        agreement: Agreement,
+        agreement: Agreed,
         run_id: bytes,
         *,
         query_id: str | None = None,
@@ -318,6 +328,7 @@ class Client:
         `query_id` and `parameters`, when given, must be what the receipt says was run. Raises `ReceiptError`,
         `AttestationError`, `SealError`, `SignatureError` or `FormatError`.
         """
+        require_not_older(agreed_releases(agreement), self.state / "releases")
         receipt, sealed = self.coordinator.fetch_result(
             job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
         )

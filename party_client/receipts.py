@@ -44,6 +44,7 @@ from protos.formats.identifiers import DIGEST_BYTES
 from protos.formats.query import Query
 from protos.formats.receipt import Claims, Receipt
 from protos.plan.stakes import allowance_of
+from protos.release.history import Agreed, AgreedReleases, agreed_releases
 
 _MINT: Final = object()
 
@@ -103,21 +104,22 @@ class VerifiedReceipt:
 
 
 def verify_receipt(
-    data: bytes, *, roots: Anchors, agreement: Agreement | None = None, believe_agreement: bool = False
+    data: bytes, *, roots: Anchors, agreement: Agreed | None = None, believe_agreement: bool = False
 ) -> VerifiedReceipt:
     """The receipt in the file `data`, verified.
 
-    With `agreement`, it must be the one in the receipt. With `believe_agreement`, a root that is not among
-    `roots` counts if its fingerprint is the one that all parties signed for the release; `root_from` then
-    says so, and whoever shows the result must too. Raises `FormatError`, `SignatureError`, `ReceiptError` or
-    `AttestationError`.
+    With `agreement`, it must be the one in the receipt; if that has changes of its releases, they count.
+    With `believe_agreement`, a root that is not among `roots` counts if its fingerprint is the one that all
+    parties signed for the release; `root_from` then says so, and whoever shows the result must too. Raises
+    `FormatError`, `SignatureError`, `ReceiptError` or `AttestationError`.
     """
     receipt = Receipt.decode_untrusted(data)  # step 1
     carried = Agreement.decode_untrusted(receipt.agreement)  # step 2
-    if agreement is not None and agreement.digest() != carried.digest():
+    agreed = agreed_releases(carried if agreement is None else agreement)
+    if agreed.agreement.digest() != carried.digest():
         raise ReceiptMismatchError(
             f"the receipt is about agreement {carried.digest().hex()[:16]}…, expected "
-            f"{agreement.digest().hex()[:16]}…",
+            f"{agreed.agreement.digest().hex()[:16]}…",
             hint="compare the two with `concordat agreement diff`",
         )
     in_force = verify_approvals_untrusted(carried, receipt.approvals)  # step 3
@@ -129,8 +131,8 @@ def verify_receipt(
         root_from = RootFrom.NOBODY
     elif believe_agreement and (named := _root_named(receipt, carried, roots)) is not None:
         roots, root_from = named, RootFrom.AGREEMENT
-    attestation = _verify_attestation(receipt, carried, roots)  # step 5
-    release = require_release(attestation.document, attestation.root, carried.releases)
+    attestation = _verify_attestation(receipt, agreed, roots)  # step 5
+    release = require_release(attestation.document, attestation.root, agreed.releases)
     return VerifiedReceipt(
         receipt=receipt,
         claims=claims,
@@ -199,8 +201,9 @@ def _require_privacy_fits(claims: Claims, query: Query, agreement: Agreement) ->
         raise _mismatch("privacy", f"charges to {[owner for owner, *_ in charged]}", f"budgets of {owners}")
 
 
-def _verify_attestation(receipt: Receipt, agreement: Agreement, roots: Anchors) -> VerifiedAttestation:
-    enclave = [AllowedReleases(agreement.releases), AgreementInPcr16(agreement.digest())]
+def _verify_attestation(receipt: Receipt, agreed: AgreedReleases, roots: Anchors) -> VerifiedAttestation:
+    agreement = agreed.agreement
+    enclave = [AllowedReleases(agreed.releases), AgreementInPcr16(agreement.digest())]
     claims = Binding(receipt_user_data(receipt.claims))
     try:
         verified = verify_replay(receipt.attestation, roots=roots, policy=AllOf([*enclave, claims]))

@@ -19,7 +19,7 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     Refusal.WRONG_PHASE: "see how far the enclave is: `concordat job show`",
     Refusal.ALREADY_BOUND: "start another job: an enclave serves one agreement all its life",
     Refusal.NOT_IN_FORCE: "when all parties have approved (`concordat agreement fetch`), start another job",
-    Refusal.NOT_VALID_NOW: "when the agreement is valid (`concordat agreement show`), start another job",
+    Refusal.NOT_VALID_NOW: "when agreement and release are valid (`concordat agreement show`), start a job",
     Refusal.UNKNOWN: "see what there is to ask for: `concordat agreement show`, `concordat job show`",
     Refusal.NOT_ALLOWED: "see who may do this: `concordat agreement check`",
     Refusal.BAD_SIGNATURE: "use the identity that is in the agreement; if you did, it was altered on the way",

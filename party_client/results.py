@@ -23,11 +23,11 @@ from party_client.attestation import Anchors
 from party_client.identity import Identity
 from party_client.noisy_columns import NoisyColumn, as_facts, as_json, noisy_columns
 from party_client.receipts import ReceiptMismatchError, VerifiedReceipt, verify_receipt
-from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, FormatError, SealError
 from protos.formats.query import ParameterValue
 from protos.formats.receipt import Suppression
 from protos.formats.result import ResultContext, SealedResult, open_result, result_digest
+from protos.release.history import Agreed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -46,7 +46,7 @@ class ResultFileError(ConcordatError):
 class Expected:
     """What the receiver knows about the run whose result it wants."""
 
-    agreement: Agreement
+    agreement: Agreed
     run_id: bytes
     query: str | None = None
     parameters: Mapping[str, ParameterValue] | None = None

@@ -11,6 +11,7 @@ from enclave_compute.image.commands.build import build_command
 from enclave_compute.image.commands.explain import explain_command
 from enclave_compute.image.commands.measure import measure_command
 from enclave_compute.image.commands.sign import sign_command
+from enclave_compute.image.commands.verify import verify_command
 
 
 @click.group("image")
@@ -18,5 +19,5 @@ def group() -> None:
     """Enclave image files: build one, see what it measures, what is in it and who signed it."""
 
 
-for _command in (build_command, measure_command, explain_command, sign_command):
+for _command in (build_command, measure_command, explain_command, sign_command, verify_command):
     group.add_command(_command)

@@ -22,8 +22,8 @@ DISTRIBUTIONS: Final = {
 }
 """What the enclave imports, each with what it imports itself."""
 OWN_FOLDERS: Final = ("enclave_compute", "protos")
-NOT_OWN: Final = frozenset({"protos/v1", "enclave_compute/image"})
-"""The gRPC service, which ends at the coordinator, and how the image is built."""
+NOT_OWN: Final = frozenset({"protos/v1", "protos/release", "enclave_compute/image"})
+"""The gRPC service, which ends at the coordinator; what is said about images; how they are built."""
 _OWN_SUFFIXES: Final = frozenset({".py", ".typed"})
 _CODE_SUFFIXES: Final = frozenset({".py", ".so"})
 _METADATA: Final = "METADATA"

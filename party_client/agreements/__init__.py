@@ -4,7 +4,8 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
 `checking` works out what it would let happen (with `inference` for what could still be concluded), and
 `granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` explain noise;
 `describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
-`signing` signs it and says who else has; `agreement_file` reads what others wrote.
+`signing` signs it and says who else has; `agreement_file` reads what others wrote; `release_text` and
+`releases` are about the enclave code it accepts.
 
 With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
 the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
@@ -21,6 +22,7 @@ As people write it:
     valid_from = 2026-01-01T00:00:00Z           # times need a zone
     valid_until = 2027-01-01T00:00:00Z          # exclusive
     logged = "nothing"                          # or "phases": what the enclave may write to its console
+    # release_quorum = 2                        # optional: so many parties may accept or end releases later
     [limits]
     memory_mib = 2048
     threads = 2
@@ -77,9 +79,20 @@ As people write it:
     # noise = "gaussian"                        # or "laplace"; the same for all owners of a query
     [[releases]]
     file = "release.toml"                       # or name, pcr0, pcr1, pcr2, root_sha256 (hexadecimal)
+    valid_from = 2026-01-01T00:00:00Z           # optional, as is valid_until: else as long as the agreement
+    # [[releases]]                              # as published by whoever built it
+    # file = "measurements.json"
+    # signers = ["keys/builder.pub"]            # whose signatures beside the file count
+    # signers_needed = 1                        # optional: how many of them, else all
+    # root_sha256 = "641a..."                   # optional, else AWS's root
 """
 
-from party_client.agreements.agreement_file import load_agreement, load_approval, require_digest_untrusted
+from party_client.agreements.agreement_file import (
+    load_agreed,
+    load_agreement,
+    load_approval,
+    require_digest_untrusted,
+)
 from party_client.agreements.checking import Check, check
 from party_client.agreements.comparing import Change, diff
 from party_client.agreements.compile import compile_toml
@@ -100,6 +113,7 @@ __all__ = [
     "compile_toml",
     "diff",
     "granting",
+    "load_agreed",
     "load_agreement",
     "load_approval",
     "require_digest_untrusted",

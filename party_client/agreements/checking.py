@@ -22,7 +22,14 @@ from party_client.agreements.plain_language import (
     window_sentences,
 )
 from party_client.agreements.privacy_budgets import BudgetCheck, budget_checks, owners_with_budget
-from party_client.agreements.releases import AWS, EMULATOR, ReleaseCheck, check_release
+from party_client.agreements.releases import (
+    AWS,
+    EMULATOR,
+    ReleaseCheck,
+    check_release,
+    quorum_sentence,
+    release_warnings,
+)
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.validity import Validity, validity
 from party_client.attestation import Anchors
@@ -114,6 +121,8 @@ class Check:
     """Of owners who let no exact result of their data leave."""
     warnings: tuple[str, ...]
     """About the agreement as a whole."""
+    releases_changed_by: str
+    """Who may accept other releases or end some, in words."""
     plans: Mapping[str, Plan]
     """What every query that is not refused was compiled to, by its id."""
 
@@ -147,7 +156,11 @@ def check(agreement: Agreement, *, now: datetime, roots: Anchors) -> Check:
         ),
         datasets=tuple(_datasets(agreement, plans)),
         budgets=budget_checks(agreement, plans),
-        warnings=tuple(agreement_warnings(agreement, plans, {release.kind for release in releases})),
+        warnings=(
+            *agreement_warnings(agreement, plans, {release.kind for release in releases}),
+            *release_warnings(agreement),
+        ),
+        releases_changed_by=quorum_sentence(agreement),
         plans={plan.query: plan for plan in plans},
     )
 

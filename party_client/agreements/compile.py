@@ -13,14 +13,14 @@ from typing import Final
 
 from party_client.agreements.errors import AgreementTextError
 from party_client.agreements.privacy_text import read_noise, read_privacy
+from party_client.agreements.release_text import read_releases
 from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
 from party_client.agreements.table import Table, located
 from party_client.agreements.toml_file import read_toml
 from party_client.attestation.emulator import require_unmixed
 from party_client.identity import PublicIdentity
 from protos.formats.agreement import Agreement, Limits
-from protos.formats.identifiers import DIGEST_BYTES, from_hex
-from protos.formats.participants import FINGERPRINT_BYTES, Participant, Release
+from protos.formats.participants import Participant
 from protos.formats.query import Parameter, Query
 from protos.formats.schema import Column, Dataset
 
@@ -28,11 +28,10 @@ _AGREEMENT_KEYS: Final = (
     *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
     *("parties", "datasets", "queries", "releases"),
 )
-_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy")
+_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy", "release_quorum")
 _QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month", "noise")
 DEFAULT_TICK_S: Final = 1
 """Who wants outcomes at once has to say so: how long a run took is about the data."""
-_RELEASE_KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
 
 
 def compile_toml(path: Path) -> Agreement:
@@ -44,7 +43,7 @@ def compile_toml(path: Path) -> Agreement:
     datasets = tuple(_dataset(place, value) for place, value in top.tables("datasets"))
     queries = tuple(_query(place, value) for place, value in top.tables("queries"))
     releases = tuple(
-        release for place, value in top.tables("releases") for release in _releases(place, value, folder)
+        release for place, value in top.tables("releases") for release in read_releases(place, value, folder)
     )
     require_unmixed(releases)
     privacy = tuple(read_privacy(place, value) for place, value in top.tables("privacy"))
@@ -64,6 +63,7 @@ def compile_toml(path: Path) -> Agreement:
             limits=bounds,
             logged=top.text("logged", "nothing"),
             privacy=privacy,
+            release_quorum=top.integer("release_quorum") if "release_quorum" in top else None,
         )
         # Some bounds are checked when bytes are read. Whoever gets these bytes must be able to read them.
         return Agreement.decode_untrusted(agreement.encode())
@@ -147,29 +147,4 @@ def _parameter(place: str, value: object) -> Parameter:
             low=table.bound("low") if "low" in table else None,
             high=table.bound("high") if "high" in table else None,
             choices=table.text_set("choices"),
-        )
-
-
-def _releases(place: str, value: object, folder: Path) -> list[Release]:
-    """The release written here, or those of the file named here (`[[releases]]` tables of their own)."""
-    if not (isinstance(value, dict) and "file" in value):
-        return [_release(place, value)]
-    path = folder / Table(value, place, required=("file",)).text("file")
-    file = Table(read_toml(path), path.name, required=("releases",))
-    return [_release(where, release) for where, release in file.tables("releases")]
-
-
-def _release(place: str, value: object) -> Release:
-    table = Table(value, place, required=_RELEASE_KEYS)
-
-    def measured(key: str, length: int) -> bytes:
-        return from_hex(table.text(key), length=length, what=key)
-
-    with located(place, f"release {table.text('name')}"):
-        return Release(
-            name=table.text("name"),
-            pcr0=measured("pcr0", DIGEST_BYTES),
-            pcr1=measured("pcr1", DIGEST_BYTES),
-            pcr2=measured("pcr2", DIGEST_BYTES),
-            root_sha256=measured("root_sha256", FINGERPRINT_BYTES),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from party_client.agreements.wording import time_text
 from party_client.identity import fingerprint
+from party_client.times import time_text
 from protos.formats import canonical, limits
 from protos.formats.agreement import Agreement
 

@@ -5,11 +5,11 @@ Values come from canonical bytes of an agreement that has been parsed; nothing h
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
 from party_client.attestation.emulator import UNSIGNED_EMULATOR
+from party_client.times import time_text
 from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
 
 _SINGULAR: Final = {
@@ -35,6 +35,7 @@ _READABLE: Final = {
     "max_bytes": "bytes at most",
     "memory_mib": "memory (MiB)",
     "root_sha256": "root of trust",
+    "release_quorum": "parties who may change releases",
     "many_to_many": "many-to-many joins",
     "sql": "SQL",
     "single_units": "threshold of 1 meant",
@@ -173,11 +174,3 @@ def _set_direction(key: str, before: list[str], after: list[str]) -> str:
 
 def _either(looser: object, stricter: object) -> str:
     return LOOSER if looser else STRICTER if stricter else ""
-
-
-def time_text(seconds: int) -> str:
-    """Seconds since 1970 as a date; a number where the calendar ends."""
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds:,} seconds after 1970"

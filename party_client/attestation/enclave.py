@@ -87,7 +87,7 @@ def verify_enclave(
             ]
         ),
     )
-    release = require_release(attestation.document, attestation.root, releases)
+    release = require_release(attestation.document, attestation.root, releases, now=now)
     return VerifiedEnclave(
         attestation=attestation,
         keys=keys,

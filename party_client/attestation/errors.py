@@ -295,6 +295,15 @@ class RootNotAllowedError(MeasurementMismatchError):
     next_step = "a release of simulated enclaves says nothing about real ones, nor the other way round"
 
 
+class ReleaseNotValidError(MeasurementMismatchError):
+    """The release is known, but not to be relied on at this time."""
+
+    code = "attestation/release-not-valid"
+    next_step = (
+        "the operator must start an enclave of a release that is valid now: `concordat agreement show`"
+    )
+
+
 class AgreementMismatchError(AttestationError):
     """PCR16 does not hold the agreement: the enclave is bound to another one, or to none."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from party_client.attestation.document import AttestationDocument, shown
 from party_client.attestation.emulator import Anchor, require_unmixed
@@ -17,6 +18,7 @@ from party_client.attestation.errors import (
     ExpectationError,
     MeasurementMismatchError,
     PolicyError,
+    ReleaseNotValidError,
     RootNotAllowedError,
 )
 from party_client.attestation.measurements import (
@@ -27,6 +29,7 @@ from party_client.attestation.measurements import (
     extended_once,
 )
 from party_client.attestation.policy import Policy
+from party_client.times import validity_text
 from protos.formats.limits import USER_DATA_ACCEPT_MAX_BYTES
 from protos.formats.participants import Release
 
@@ -59,8 +62,9 @@ class AllowedMeasurements(Policy):
 
 @dataclass(frozen=True)
 class AllowedReleases(Policy):
-    """As `AllowedMeasurements`, and under the root that the release names: simulated is not real.
+    """As `AllowedMeasurements`, under the root that the release names, inside the release's own validity.
 
+    Simulated is not real, and the time is the one that the document is signed with.
     Releases of the unsigned emulator stand alone; beside others they raise `EmulatorMixedError`.
     """
 
@@ -78,7 +82,7 @@ class AllowedReleases(Policy):
         return True
 
     def require(self, document: AttestationDocument, root: Anchor) -> None:
-        """Raises `MeasurementMismatchError` or `RootNotAllowedError`."""
+        """Raises `MeasurementMismatchError`, `RootNotAllowedError` or `ReleaseNotValidError`."""
         require_release(document, root, self.releases)
 
     def __str__(self) -> str:
@@ -136,22 +140,36 @@ def require_measurements(document: AttestationDocument, allowed: Sequence[Measur
         raise _mismatch(document, allowed)
 
 
-def require_release(document: AttestationDocument, root: Anchor, releases: Sequence[Release]) -> Release:
-    """Step 9. The release that `document` measures, under its own root.
+def require_release(
+    document: AttestationDocument, root: Anchor, releases: Sequence[Release], *, now: datetime | None = None
+) -> Release:
+    """Step 9. The release that `document` measures, under its own root and in its own time.
 
-    Raises `MeasurementMismatchError`, or `RootNotAllowedError` when only the root is another one.
+    It has to be valid when the document was signed and, where `now` is given, by that clock as well: of two
+    clocks the stricter counts. Raises `MeasurementMismatchError`, `RootNotAllowedError` when only the root is
+    another one, `ReleaseNotValidError` when only the time is.
     """
     measured = [(release, Measurements(release.pcr0, release.pcr1, release.pcr2)) for release in releases]
     fitting = [release for release, expected in measured if not _differing(document, expected)]
     if not fitting:
         raise _mismatch(document, [expected for _, expected in measured])
-    for release in fitting:
-        if release.root_sha256 == root.sha256:
+    under_root = [release for release in fitting if release.root_sha256 == root.sha256]
+    if not under_root:
+        raise RootNotAllowedError(
+            f"release {fitting[0].name!r}: got root {root.sha256.hex()} ({root.name}), "
+            f"expected {fitting[0].root_sha256.hex()}"
+        )
+    times = [document.signed_at, *([] if now is None else [now])]
+    for release in under_root:
+        if all(release.is_valid_at(time.timestamp()) for time in times):
             return release
-    raise RootNotAllowedError(
-        f"release {fitting[0].name!r}: got root {root.sha256.hex()} ({root.name}), "
-        f"expected {fitting[0].root_sha256.hex()}"
-    )
+    raise _not_valid(under_root[0], times)
+
+
+def _not_valid(release: Release, times: Sequence[datetime]) -> ReleaseNotValidError:
+    got = " and ".join(f"{time:%Y-%m-%d %H:%M:%S} UTC" for time in times)
+    expected = validity_text(release.valid_from_s, release.valid_until_s)
+    return ReleaseNotValidError(f"release {release.name!r}: got {got}, expected a time {expected}")
 
 
 def _differing(document: AttestationDocument, expected: Measurements) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from party_client.agreements import load_agreement
+from party_client.agreements import load_agreed
 from party_client.attestation import VerifiedEnclave
 from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.cli.present import time
@@ -20,11 +20,11 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def agreement_option(command: _Command) -> _Command:
-    """Adds `--agreement FILE`; gives the command the decoded `agreement: Agreement`."""
+    """Adds `--agreement FILE`; gives the command `agreed: AgreedReleases`, with the changes in the file."""
 
     @functools.wraps(command)
     def with_agreement(*args: Any, agreement_file: Path, **options: Any) -> Any:
-        return command(*args, agreement=load_agreement(agreement_file), **options)
+        return command(*args, agreed=load_agreed(agreement_file), **options)
 
     option = click.option(
         "--agreement",
@@ -32,7 +32,7 @@ def agreement_option(command: _Command) -> _Command:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         required=True,
         metavar="FILE",
-        help="The agreement that you signed or were given (.agreement).",
+        help="The agreement that you signed or were given (.agreement), with its release changes if any.",
     )
     return cast(_Command, option(with_agreement))
 

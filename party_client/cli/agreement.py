@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from party_client import files
 from party_client.agreements import (
@@ -19,7 +20,7 @@ from party_client.agreements import (
     check,
     compile_toml,
     diff,
-    load_agreement,
+    load_agreed,
     load_approval,
     require_not_expired,
     sign,
@@ -37,7 +38,8 @@ from party_client.cli.agreement_preview import preview
 from party_client.cli.agreement_text import render_agreement, render_approvals, render_changes, render_report
 from party_client.cli.leak_report_text import report_facts
 from party_client.cli.options import identity_option
-from party_client.cli.present import console, emit, json_option, note
+from party_client.cli.present import console, emit, json_option, note, say
+from party_client.cli.release_change import history_facts, history_lines, release_change
 from party_client.cli.trust import Trust, trust_options
 from party_client.identity import Identity
 from party_client.leak_report import LeakReport, leak_report
@@ -54,7 +56,7 @@ def group() -> None:
     """Write, understand, compare and sign an agreement."""
 
 
-for command in (grants, preview, submit, approve, fetch, list_agreements):
+for command in (grants, preview, submit, approve, fetch, list_agreements, release_change):
     group.add_command(command)
 
 
@@ -102,7 +104,7 @@ def check_command(*, file: Path, page: Path | None, trust: Trust, as_json: bool)
     Example:
       concordat agreement check flights.agreement --html flights.html
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     roots = trust.anchors()
     found = _report(agreement, roots)
     if page is not None:
@@ -121,8 +123,15 @@ def show(*, file: Path, as_json: bool) -> None:
     Example:
       concordat agreement show flights.agreement
     """
-    agreement = load_agreement(file)
-    emit(as_json, facts(agreement), lambda out: render_agreement(agreement, out))
+    agreed = load_agreed(file)
+    agreement = agreed.agreement
+
+    def render(out: Console) -> None:
+        render_agreement(agreement, out)
+        if agreed.changes:
+            say(out, "\n".join(["", "Releases after the changes in this file", *history_lines(agreed)]))
+
+    emit(as_json, {**facts(agreement), "release_changes": history_facts(agreed)}, render)
 
 
 @group.command("diff")
@@ -138,7 +147,7 @@ def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
     Example:
       concordat agreement diff last_year.agreement flights.agreement
     """
-    first, second = load_agreement(before), load_agreement(after)
+    first, second = load_agreed(before).agreement, load_agreed(after).agreement
     changes = diff(first, second)
     value = {"before": first.digest(), "after": second.digest(), "changes": [vars(item) for item in changes]}
     emit(as_json, value, lambda out: render_changes(changes, out))
@@ -160,15 +169,16 @@ def sign_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Explain the agreement in FILE as `check` does, then sign it.
+    """Explain the agreement in FILE, then sign it.
 
-    With --yes it says no more than who vouches for the enclave, where that is not AWS.
+    It explains as `check` does. With --yes it says no more than who vouches for the enclave, where that is
+    not AWS.
 
     \b
     Example:
       concordat agreement sign flights.agreement --identity keys/airline.key
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     require_party(agreement, identity)
     roots = trust.anchors()
     found = _report(agreement, roots)
@@ -203,7 +213,7 @@ def sign_command(
 @click.argument("approval_files", type=FILE, nargs=-1, metavar="APPROVAL...")
 @json_option
 def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) -> None:
-    """Say who has signed the agreement in FILE and who is missing.
+    """Say who has signed FILE and who is missing.
 
     Every APPROVAL is verified. The exit status is 1 while somebody is missing.
 
@@ -211,7 +221,7 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
     Example:
       concordat agreement approvals flights.agreement *.approval
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     messages = [load_approval(path) for path in approval_files]
     status = approval_status(agreement, messages)
     value = {
@@ -257,6 +267,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
         "id": found.agreement.id,
         "validity": {**vars(found.validity), "sentence": found.validity.sentence},
         "releases": [vars(release) for release in found.releases],
+        "releases_changed_by": found.releases_changed_by,
         "unsigned_emulator": found.is_unsigned_emulator,
         "queries": [
             {

@@ -14,7 +14,7 @@ from party_client import files
 from party_client.agreements import (
     AgreementError,
     approval_status,
-    load_agreement,
+    load_agreed,
     load_approval,
     require_digest_untrusted,
 )
@@ -55,7 +55,7 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
     Example:
       concordat agreement submit flights.agreement --as operator
     """
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     digest = agreement.digest()
     with connect(connection) as coordinator:
         got = coordinator.put_agreement(agreement.encode())
@@ -75,7 +75,7 @@ def submit(*, file: Path, connection: Connection, as_json: bool) -> None:
 @connection_options
 @json_option
 def approve(*, file: Path, approval_file: Path, connection: Connection, as_json: bool) -> None:
-    """Give your approval of the agreement in FILE to the coordinator.
+    """Give your approval of FILE to the coordinator.
 
     There is one place for each certificate, so every party hands in its own. Another approval by the same
     certificate replaces the one before.
@@ -85,7 +85,7 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
       concordat agreement approve flights.agreement \\
           --approval flights.airline.approval
     """
-    agreement, message = load_agreement(file), load_approval(approval_file)
+    agreement, message = load_agreed(file).agreement, load_approval(approval_file)
     approval = verify_approval_untrusted(agreement, message)
     with connect(connection, identity_id=approval.party) as coordinator:
         before = coordinator.get_agreement(agreement.digest())
@@ -118,7 +118,7 @@ def approve(*, file: Path, approval_file: Path, connection: Connection, as_json:
 @connection_options
 @json_option
 def fetch(*, digest: bytes, output: Path, folder: Path | None, connection: Connection, as_json: bool) -> None:
-    """Fetch the agreement that DIGEST names, and who has signed it.
+    """Fetch an agreement, and who has signed it.
 
     Get the DIGEST from another party and not from the coordinator: the digest is what makes sure that you
     all see the same agreement.

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from party_client.agreements import Granting, compile_toml, granting, load_agreement
+from party_client.agreements import Granting, compile_toml, granting, load_agreed
 from party_client.agreements.granting import ColumnGrant
 from party_client.cli.present import emit, json_option, say
 
@@ -30,7 +30,7 @@ def grants(*, file: Path, query_id: str | None, as_json: bool) -> None:
     Example:
       concordat agreement grants flights.toml --query delay_by_wind
     """
-    agreement = compile_toml(file) if file.suffix == ".toml" else load_agreement(file)
+    agreement = compile_toml(file) if file.suffix == ".toml" else load_agreed(file).agreement
     found = granting(agreement, query_id)
     emit(as_json, _facts(found), lambda out: _render(found, out))
     if found.refused:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from party_client.agreements import AgreementError, compile_toml, load_agreement
+from party_client.agreements import AgreementError, compile_toml, load_agreed
 from party_client.agreements.privacy_budgets import BudgetCheck, budget_checks
 from party_client.cli.noise_text import preview_sentences, render_budget, render_preview
 from party_client.cli.present import emit, json_option, say
@@ -45,7 +45,7 @@ def preview(*, file: Path, query_id: str | None, rows: int, as_json: bool) -> No
     Example:
       concordat agreement preview flights.toml --query delay_by_wind --expect 500
     """
-    agreement = compile_toml(file) if file.suffix == ".toml" else load_agreement(file)
+    agreement = compile_toml(file) if file.suffix == ".toml" else load_agreed(file).agreement
     found, budgets = _previews(agreement, query_id, rows)
     value = {
         "digest": agreement.digest(),

@@ -15,15 +15,16 @@ from party_client.agreements.checking import QueryCheck
 from party_client.agreements.noisy_queries import noise_terms
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.privacy_budgets import owners_with_budget
-from party_client.agreements.releases import AWS, EMULATOR, MEANINGS
+from party_client.agreements.releases import AWS, EMULATOR, MEANINGS, quorum_sentence
 from party_client.agreements.rules_text import rule_sentences
 from party_client.agreements.signing import ApprovalStatus
-from party_client.agreements.wording import LOOSER, time_text
+from party_client.agreements.wording import LOOSER
 from party_client.cli.leak_report_text import render_grants, render_observations, render_reach
 from party_client.cli.noise_text import render_budget, render_preview
 from party_client.cli.present import counted, printable, say, table
 from party_client.identity import fingerprint
 from party_client.leak_report import LeakReport, QueryReport
+from party_client.times import time_text, validity_text
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Dataset
@@ -56,9 +57,11 @@ def render_report(report: LeakReport, out: Console) -> None:
                 ("release", release.name),
                 ("PCR0", release.pcr0.hex()),
                 ("root", release.root_sha256.hex()),
+                ("valid", release.validity),
             ],
             out,
         )
+    _fields([("changed by", check.releases_changed_by)], out)
     if check.budgets:
         _heading("Privacy budgets, for all runs of one enclave", out)
         for budget in check.budgets:
@@ -170,12 +173,15 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
         )
     for query in agreement.queries:
         _render_query(query, out)
+    _heading("Enclave code", out)
+    _fields([("changed by", quorum_sentence(agreement))], out)
     for release in agreement.releases:
         _heading(f"Release {release.name}", out)
         pcrs = [
             (f"PCR{index}", pcr.hex()) for index, pcr in enumerate((release.pcr0, release.pcr1, release.pcr2))
         ]
-        _fields([*pcrs, ("root", release.root_sha256.hex())], out)
+        valid = validity_text(release.valid_from_s, release.valid_until_s)
+        _fields([*pcrs, ("root", release.root_sha256.hex()), ("valid", valid)], out)
         if release.is_unsigned_emulator:
             _line(f"  {EMULATOR}: {MEANINGS[EMULATOR]}", out, style="bold red")
 

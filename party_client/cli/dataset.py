@@ -19,7 +19,7 @@ from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
-from protos.formats.agreement import Agreement
+from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -59,7 +59,7 @@ def _reading_options(command: _Command) -> _Command:
 def check(
     *,
     file: Path,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     dataset_id: str,
     delimiter: str | None,
     nulls: tuple[str, ...],
@@ -76,7 +76,7 @@ def check(
     from party_client.datasets import Reading, encode_chunks, open_source  # noqa: PLC0415 - pyarrow
     from party_client.runs import require_dataset  # noqa: PLC0415
 
-    dataset = require_dataset(agreement, dataset_id)
+    dataset = require_dataset(agreed.agreement, dataset_id)
     source = open_source(file, csv=_csv_settings(file, delimiter, nulls), ignore_extra=ignore_extra)
     reading = Reading(source, dataset)
     chunks = size_bytes = 0
@@ -117,7 +117,7 @@ def check(
 def send(
     *,
     file: Path,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     job_id: str,
     identity: Identity,
     dataset_id: str,
@@ -158,7 +158,7 @@ def send(
             progress=advance,
             notify=note,
         )
-        acceptance = client.upload(job_id, agreement, dataset_id, file, options)
+        acceptance = client.upload(job_id, agreed, dataset_id, file, options)
     warning = root_warning(acceptance.enclave.attestation.root)
     manifest = acceptance.manifest
     value = {

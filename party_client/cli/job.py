@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from party_client.agreements import load_agreement
+from party_client.agreements import load_agreed
 from party_client.attestation import verify_enclave
 from party_client.cli.agreed import (
     agreement_option,
@@ -27,8 +27,8 @@ from party_client.cli.options import identity_option
 from party_client.cli.present import emit, json_option, note, printable, say, table, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
-from protos.formats.agreement import Agreement
 from protos.formats.limits import NONCE_BYTES
+from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -54,7 +54,7 @@ def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -
     """
     from party_client.jobs import facts, wait_until_running  # noqa: PLC0415 - gRPC
 
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     with connect(connection) as coordinator:
         job = coordinator.start_job(agreement.digest())
         if not no_wait:
@@ -125,7 +125,7 @@ def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
 def verify(
     *,
     job_id: str,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     connection: Connection,
     trust: Trust,
     as_json: bool,
@@ -148,8 +148,8 @@ def verify(
         key_bundle,
         roots=trust.anchors(),
         nonce=nonce,
-        agreement_digest=agreement.digest(),
-        releases=agreement.releases,
+        agreement_digest=agreed.agreement.digest(),
+        releases=agreed.releases,
         now=datetime.now(UTC),
     )
 
@@ -173,7 +173,7 @@ def run(
     *,
     query_id: str,
     job_id: str,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     identity: Identity,
     texts: tuple[str, ...],
     connection: Connection,
@@ -193,11 +193,11 @@ def run(
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
     from party_client.runs import parse_parameters, require_runnable  # noqa: PLC0415
 
-    parameters = parse_parameters(require_runnable(agreement, query_id, identity.id), list(texts))
+    parameters = parse_parameters(require_runnable(agreed.agreement, query_id, identity.id), list(texts))
     with connect(connection, identity_id=identity.id) as coordinator:
         client = Client(coordinator, identity, roots=trust.anchors())
-        enclave = client.verify(job_id, agreement)
-        run_id = client.run(job_id, agreement, query_id, parameters, enclave=enclave)
+        enclave = client.verify(job_id, agreed)
+        run_id = client.run(job_id, agreed, query_id, parameters, enclave=enclave)
     if (warning := root_warning(enclave.attestation.root)) and not as_json:
         note(warning)
     value = {"run": run_id, "query": query_id, "parameters": parameters, **enclave_facts(enclave)}

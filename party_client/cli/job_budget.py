@@ -15,8 +15,8 @@ from party_client.cli.present import emit, json_option, say, table, time, warn
 from party_client.cli.privacy_left import left_facts, left_rows
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
-from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
+from protos.release.history import AgreedReleases
 
 _SPANS: Final = {
     "query": "in all",
@@ -37,7 +37,7 @@ _SPANS: Final = {
 def budget(
     *,
     job_id: str,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     identity: Identity,
     connection: Connection,
     trust: Trust,
@@ -57,18 +57,18 @@ def budget(
 
     with connect(connection, identity_id=identity.id) as coordinator:
         client = Client(coordinator, identity, roots=trust.anchors())
-        enclave = client.verify(job_id, agreement)
-        left = client.budget(job_id, agreement, enclave=enclave)
+        enclave = client.verify(job_id, agreed)
+        left = client.budget(job_id, agreed, enclave=enclave)
 
     def render(out: Console) -> None:
         say(out, f"at {time(datetime.fromtimestamp(left.at_s, UTC))}, by the enclave's clock")
         out.print(table(["query", "runs", "left", "of"], _rows(left)))
         if left.privacy:
             columns = ["privacy budget of", "epsilon spent", "of", "left"]
-            out.print(table(columns, left_rows(agreement, left.privacy)))
+            out.print(table(columns, left_rows(agreed.agreement, left.privacy)))
         warn(out, root_warning(enclave.attestation.root))
 
-    facts = {**_facts(left), "privacy": left_facts(agreement, left.privacy)}
+    facts = {**_facts(left), "privacy": left_facts(agreed.agreement, left.privacy)}
     emit(as_json, {**facts, **enclave_facts(enclave)}, render)
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 from rich.console import Console
 
-from party_client.agreements import load_agreement
+from party_client.agreements import load_agreed
 from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.cli.agreed import held_back
 from party_client.cli.present import counted, emit, json_option, say, time, warn
@@ -36,7 +36,7 @@ def group() -> None:
     "agreement_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The agreement that it must be about (.agreement).",
+    help="The agreement that it must be about (.agreement), with its release changes if any.",
 )
 @trust_options
 @json_option
@@ -52,14 +52,14 @@ def verify(*, file: BinaryIO, agreement_file: Path | None, trust: Trust, as_json
     Example:
       concordat receipt verify delays.receipt --agreement flights.agreement
     """
-    agreement = load_agreement(agreement_file) if agreement_file is not None else None
+    agreed = load_agreed(agreement_file) if agreement_file is not None else None
     verified = verify_receipt(
         file.read(RECEIPT_MAX_BYTES + 1),
         roots=trust.anchors(),
-        agreement=agreement,
+        agreement=agreed,
         believe_agreement=not trust.root_files,
     )
-    emit(as_json, _facts(verified), lambda out: _render(verified, out, compared=agreement is not None))
+    emit(as_json, _facts(verified), lambda out: _render(verified, out, compared=agreed is not None))
 
 
 def _warnings(verified: VerifiedReceipt) -> list[str]:

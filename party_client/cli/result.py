@@ -14,9 +14,9 @@ from party_client.cli.options import identity_option
 from party_client.cli.present import counted, emit, json_option, note, say, table
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
-from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import RUN_ID_BYTES, from_hex
+from protos.release.history import AgreedReleases
 
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _SHOWN_ROWS = 40
@@ -52,7 +52,7 @@ def get(
     *,
     run_id: bytes,
     job_id: str,
-    agreement: Agreement,
+    agreed: AgreedReleases,
     identity: Identity,
     output: Path | None,
     receipt_file: Path | None,
@@ -78,7 +78,7 @@ def get(
         require_format(output)
     with connect(connection, identity_id=identity.id) as coordinator:
         client = Client(coordinator, identity, roots=trust.anchors())
-        result: Result = client.result(job_id, agreement, run_id)
+        result: Result = client.result(job_id, agreed, run_id)
     if receipt_file is not None:
         files.create(receipt_file, result.receipt_bytes, mode=files.PUBLIC)
     if output is not None:

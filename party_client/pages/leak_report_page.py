@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 
 from party_client.agreements.checking import QueryCheck
 from party_client.agreements.releases import MEANINGS
-from party_client.agreements.wording import time_text
 from party_client.leak_report import LeakReport
 from party_client.leak_report.grants import ColumnGrants, DatasetGrants
 from party_client.pages import svg
@@ -18,6 +17,7 @@ from party_client.pages.document import bullets, code, facts, listed, page, sect
 from party_client.pages.markup import Child, Markup, element
 from party_client.pages.noise_section import budgets_section
 from party_client.pages.query_section import query_section
+from party_client.times import time_text
 
 
 def leak_report_page(report: LeakReport) -> str:
@@ -51,7 +51,9 @@ _GRANTS = (
 
 def _opening(report: LeakReport) -> Markup:
     check, agreement = report.check, report.check.agreement
-    releases = [f"{item.kind}: {item.name}, {MEANINGS[item.kind]}" for item in check.releases]
+    releases = [
+        f"{item.kind}: {item.name}, {MEANINGS[item.kind]}; valid {item.validity}" for item in check.releases
+    ]
     return element(
         "header",
         None,
@@ -67,6 +69,7 @@ def _opening(report: LeakReport) -> Markup:
                 ("Valid until", time_text(agreement.valid_until_s)),
                 ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
                 ("Runs in", bullets(releases, "bare")),
+                ("Other code is accepted by", check.releases_changed_by),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),
             ]
         ),

@@ -80,6 +80,8 @@ class Agreement:
     """What the enclave may write to its console: `nothing`, or the names of the `phases` it enters."""
     privacy: tuple[PrivacyEntry, ...] = ()
     """Owners no exact result of whose data leaves, and what each allows; at most one entry a party."""
+    release_quorum: int | None = None
+    """So many parties together may accept further releases or end some; None: nobody may."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="agreement id")
@@ -92,6 +94,8 @@ class Agreement:
         if self.logged not in LOGGED:
             raise FormatError(f"logged: got {self.logged!r}, expected one of {sorted(LOGGED)}")
         self._require_counts()
+        if self.release_quorum is not None:
+            require_int(self.release_quorum, what="release_quorum", low=1, high=len(self.parties))
         self._require_distinct()
         self._require_references()
 
@@ -177,6 +181,7 @@ class Agreement:
                 "limits": self.limits.to_value(),
                 "logged": self.logged,
                 "privacy": [item.to_value() for item in self.privacy],
+                "release_quorum": self.release_quorum,
             }
         )
         if len(encoded) > limits.AGREEMENT_MAX_BYTES:
@@ -212,13 +217,14 @@ class Agreement:
             limits=Limits(**bounds),
             logged=require_text(fields["logged"], what="logged", max_characters=limits.NAME_MAX_CHARACTERS),
             privacy=tuple(map(PrivacyEntry.from_value_untrusted, items("privacy", limits.PARTIES_MAX))),
+            release_quorum=fields["release_quorum"],
         )
 
 
 _KEYS: Final = frozenset(
     {
         *("id", "title", "purpose", "valid_from_s", "valid_until_s", "limits", "logged"),
-        *("parties", "analysts", "datasets", "queries", "releases", "privacy"),
+        *("parties", "analysts", "datasets", "queries", "releases", "privacy", "release_quorum"),
     }
 )
 

@@ -37,7 +37,7 @@ class Refusal(StrEnum):
     NOT_IN_FORCE = "not-in-force"
     """Not all parties signed this agreement, or somebody else did."""
     NOT_VALID_NOW = "not-valid-now"
-    """The NSM's signed time is outside the agreement's validity."""
+    """The NSM's signed time is outside the validity of the agreement, or of this release in it."""
     UNKNOWN = "unknown"
     """No such dataset, upload, run or receiver here."""
     NOT_ALLOWED = "not-allowed"

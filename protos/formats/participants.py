@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protos.formats import cose, hpke, limits
-from protos.formats.canonical import Value, require_bytes, require_fields, require_text
+from protos.formats.canonical import Value, require_bytes, require_fields, require_int, require_text
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import DIGEST_BYTES, require_slug
 
@@ -61,6 +61,7 @@ class Release:
     """One build of the enclave that the parties accept, and the root that must vouch for it.
 
     PCR0 covers the whole image; PCR1 and PCR2 are checked too, because none of the three stands by itself.
+    Times are whole seconds since 1970-01-01T00:00:00Z; None: no bound but the agreement's own.
     """
 
     name: str
@@ -69,6 +70,14 @@ class Release:
     pcr2: bytes
     root_sha256: bytes
     """SHA-256 of the root certificate's DER bytes, or `UNSIGNED_EMULATOR_SHA256`: nobody vouches for it."""
+    valid_from_s: int | None = None
+    valid_until_s: int | None = None
+    """Exclusive."""
+
+    def is_valid_at(self, time_s: float) -> bool:
+        """Whether the release may be relied on at this time, as far as its own validity goes."""
+        begun = self.valid_from_s is None or self.valid_from_s <= time_s
+        return begun and (self.valid_until_s is None or time_s < self.valid_until_s)
 
     @property
     def is_unsigned_emulator(self) -> bool:
@@ -84,6 +93,12 @@ class Release:
                     f"release {self.name}: pcr{index} is all zero, which is what a debug-mode enclave reports"
                 )
         require_bytes(self.root_sha256, what=f"release {self.name}: root_sha256", length=FINGERPRINT_BYTES)
+        for what, time_s in (("valid_from_s", self.valid_from_s), ("valid_until_s", self.valid_until_s)):
+            if time_s is not None:
+                require_int(time_s, what=f"release {self.name}: {what}")
+        begin, end = self.valid_from_s, self.valid_until_s
+        if begin is not None and end is not None and begin >= end:
+            raise FormatError(f"release {self.name}: its validity ends before it begins")
 
     def to_value(self) -> Value:
         """The release as it stands in the agreement."""
@@ -93,12 +108,16 @@ class Release:
             "pcr1": self.pcr1,
             "pcr2": self.pcr2,
             "root_sha256": self.root_sha256,
+            "valid_from_s": self.valid_from_s,
+            "valid_until_s": self.valid_until_s,
         }
 
     @classmethod
     def from_value_untrusted(cls, value: Value) -> Release:
         """Inverse of `to_value`."""
-        fields = require_fields(
-            value, frozenset({"name", "pcr0", "pcr1", "pcr2", "root_sha256"}), what="release"
-        )
-        return cls(**fields)
+        return cls(**require_fields(value, _RELEASE_KEYS, what="release"))
+
+
+_RELEASE_KEYS: Final = frozenset(
+    {"name", "pcr0", "pcr1", "pcr2", "root_sha256", "valid_from_s", "valid_until_s"}
+)

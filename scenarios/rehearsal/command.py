@@ -11,7 +11,7 @@ from typing import Never
 import click
 
 from party_client import files
-from party_client.agreements import AgreementError, load_agreement
+from party_client.agreements import AgreementError, load_agreed
 from party_client.cli.present import emit, json_option, note
 from protos.formats.agreement import Agreement
 from protos.plan import compile_query
@@ -51,7 +51,7 @@ def command(
       concordat rehearse flights.agreement --rows 5000 --html rehearsal.html
     """
     signal.signal(signal.SIGTERM, _leave)
-    agreement = load_agreement(file)
+    agreement = load_agreed(file).agreement
     queries = _queries(agreement, names)
     people = {person.id: person.name for person in (*agreement.parties, *agreement.analysts)}
     with (

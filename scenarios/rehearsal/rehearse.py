@@ -130,9 +130,11 @@ def rehearse(
 def _machine(stage: Stage) -> tuple[Release, TrustedRoots]:
     """What this computer's SIMULATED machine measures, and the root above it."""
     facts = stage[COORDINATOR].ask("simulator", "measure")
-    hexadecimal = {key: bytes.fromhex(facts[key]) for key in ("pcr0", "pcr1", "pcr2", "root_sha256")}
+    pcr0, pcr1, pcr2, root_sha256 = (
+        bytes.fromhex(facts[key]) for key in ("pcr0", "pcr1", "pcr2", "root_sha256")
+    )
     roots = TrustedRoots.from_pem(Path(facts["root_pem"]).read_bytes(), name="simulated")
-    return Release(name=facts["name"], **hexadecimal), roots
+    return Release(facts["name"], pcr0, pcr1, pcr2, root_sha256), roots
 
 
 def _write_data(

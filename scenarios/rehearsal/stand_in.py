@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from party_client.agreements.wording import time_text
 from party_client.identity import Identity
+from party_client.times import time_text
 from protos.formats.agreement import Agreement
 from protos.formats.participants import Participant, Release
 

@@ -119,7 +119,11 @@ def changed_agreements() -> dict[str, Agreement]:
     new_release = replace(release, name="0.1.1", pcr0=derived("new image", 48))
     return {
         "another member": replace(agreed, parties=(*agreed.parties, mine)),
-        "a member fewer": replace(agreed, parties=agreed.parties[:1], datasets=agreed.datasets[:1]),
+        "a member fewer": replace(
+            agreed, parties=agreed.parties[:1], datasets=agreed.datasets[:1], release_quorum=1
+        ),
+        "fewer who change releases": replace(agreed, release_quorum=1),
+        "a release for longer": replace(agreed, releases=(replace(release, valid_until_s=None),)),
         "another key of a member": replace(
             agreed, parties=(replace(mine, id="airline", name="Airline"), agreed.parties[1])
         ),

@@ -20,12 +20,23 @@ PLANTED = {
     "protos imports no role": ("protos/planted.py", "import enclave_compute"),
     "No role imports scenarios or tests": ("enclave_compute/planted.py", "import scenarios"),
     "No scenario imports tests": ("scenarios/planted.py", "import tests"),
-    "Formats, plans and privacy accounting are pure": ("protos/privacy/planted.py", "import socket"),
+    "Formats, releases, plans and privacy accounting are pure": (
+        "protos/release/planted.py",
+        "import socket",
+    ),
     "Privacy needs nothing but the standard library": ("protos/privacy/planted.py", "import random"),
     "The enclave stays small": ("enclave_compute/planted.py", "from urllib.request import urlopen"),
     "The image's builder stays out of the image": (
         "enclave_compute/planted.py",
         "from enclave_compute.image import eif",
+    ),
+    "The enclave knows nothing of releases but its agreement's": (
+        "enclave_compute/planted.py",
+        "from protos.release import history",
+    ),
+    "What the enclave is measured with imports nothing of releases": (
+        "protos/plan/planted.py",
+        "from protos.release import change",
     ),
     "The coordinator has no cryptography and no engine": ("coordinator/planted.py", "import duckdb"),
     "The coordinator cannot parse what it relays": (

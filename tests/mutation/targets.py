@@ -62,12 +62,18 @@ def _attestation(name: str) -> Target:
         f"{_ATTESTATION}_enclave.py",
         f"{_ATTESTATION}_roots.py",
         f"{_ADVERSARIAL}_attestation.py",
+        f"{_ADVERSARIAL}_releases.py",
         "tests/conformance/test_nitro_own_vectors.py",
         "tests/conformance/test_nitro_aws_documents.py",
     )
     return Target(f"party_client/attestation/{name}.py", tests)
 
 
+_RELEASES: Final = (
+    "tests/conformance/test_release_vectors.py",
+    f"{_ADVERSARIAL}_releases.py",
+    "tests/unit/protos_release",
+)
 _ENGINE: Final = tuple(
     f"{_ENCLAVE}_{name}.py" for name in ("engine", "engine_damaged_chunks", "disclosure", "disclosure_rules")
 )
@@ -86,7 +92,7 @@ _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.
 
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
-    _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py"),
+    _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_releases.py"),
     _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
     _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),
     _format("approvals", f"{_ADVERSARIAL}_enclave_agreement.py", *_BYTES),
@@ -124,6 +130,7 @@ TARGETS: Final = (
     _format("rules", *_BYTES),
     Target("protos/formats/rule_references.py", (f"{_FORMATS}_rules.py", *_BYTES)),
     _format("budget", *_BYTES),
+    *(Target(f"protos/release/{name}.py", _RELEASES) for name in ("history", "change", "measurements")),
     _plan("rules"),
     _plan("sources"),
     _plan("analyses"),

@@ -26,6 +26,11 @@ from protos.formats.sealed import Manifest, SealedContext, SealedHeader
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
 COUNTS = st.integers(0, 2**63 - 1)
+VALIDITIES: st.SearchStrategy[tuple[int | None, int | None]] = st.one_of(
+    st.tuples(st.none() | COUNTS, st.none()),
+    st.tuples(st.none(), COUNTS),
+    st.lists(COUNTS, min_size=2, max_size=2, unique=True).map(lambda ends: (min(ends), max(ends))),
+)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
 TEXTS = st.text(
     st.characters(exclude_categories=["C", "Z"], include_characters=" \n"), min_size=1, max_size=40
@@ -204,7 +209,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
             for name in held
         ),
         queries=tuple(draw(queries(name=name, people=people)) for name in asked),
-        releases=(Release(draw(TEXTS), pcrs[0], pcrs[1], pcrs[2], draw(exactly(32))),),
+        releases=(Release(draw(TEXTS), pcrs[0], pcrs[1], pcrs[2], draw(exactly(32)), *draw(VALIDITIES)),),
         limits=Limits(
             draw(st.integers(64, 2**22)),
             draw(st.integers(1, 128)),
@@ -213,6 +218,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
         ),
         logged=draw(st.sampled_from(["nothing", "phases"])),
         privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
+        release_quorum=draw(st.none() | st.integers(1, len(owners))),
     )
 
 

@@ -11,7 +11,8 @@ from tests.fuzz import runner
 from tests.meta.repository import ROOT
 
 FORMATS = ("agreement", "approval", "frames", "key_bundle", "manifest", "receipt", "result", "run_request")
-TARGETS = [f"fuzz_{name}" for name in (*FORMATS, "budget", "image_file", "schema", "sealed_header")]
+OTHERS = ("budget", "changed_agreement", "image_file", "measurements", "schema", "sealed_header")
+TARGETS = [f"fuzz_{name}" for name in (*FORMATS, *OTHERS)]
 
 
 def byte_flipped(data: bytes, max_size: int) -> bytes:

@@ -209,9 +209,10 @@ def agreement() -> Agreement:
         analysts=(ANALYST.participant(),),
         datasets=(FLIGHTS, WIND, CLOSED),
         queries=(QUERY,),
-        releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256),),
+        releases=(Release("0.1.0", bank[0], bank[1], bank[2], root_sha256, valid_until_s=1_800_000_000),),
         limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
         privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
+        release_quorum=2,
     )
 
 

@@ -164,3 +164,23 @@ def test_an_agreement_with_one_byte_more_is_no_agreement(enclave: Enclave, agree
     body = encode({"agreement": agreed.encode() + b"\0", "approvals": world.approve(agreed)})
     with refused(Refusal.MALFORMED):
         enclave.call(Op.BIND, body)
+
+
+def test_code_that_is_agreed_under_two_roots_lasts_as_long_as_either(
+    enclave: Enclave, agreed: Agreement
+) -> None:
+    """Which root vouches for it an enclave does not know; parties look at both."""
+    (own,) = agreed.releases
+    ended = replace(own, root_sha256=bytes(32), valid_until_s=world.VALID_FROM_S + 1)
+    enclave.bind(replace(agreed, releases=(ended, own)))
+
+
+def test_code_whose_time_is_over_is_not_bound(enclave: Enclave, agreed: Agreement) -> None:
+    (own,) = agreed.releases
+    over, to_come = replace(own, valid_until_s=world.VALID_FROM_S + 1), replace(own, valid_from_s=2**40)
+    for release in (over, to_come):
+        with refused(Refusal.NOT_VALID_NOW):
+            enclave.bind(replace(agreed, releases=(release,)))
+        assert_register_is_fresh(enclave)
+    other = replace(own, pcr2=bytes([1]) * 48, valid_until_s=world.VALID_FROM_S + 1)
+    enclave.bind(replace(agreed, releases=(other,)))

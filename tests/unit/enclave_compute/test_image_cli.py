@@ -57,7 +57,8 @@ def test_registers_of_an_image(image: Path, signed: Path) -> None:
 def test_the_toml_is_a_release_of_an_agreement(signed: Path) -> None:
     (release,) = tomllib.loads(run("measure", signed, "--toml"))["releases"]
     measured = read_image(signed).measurements
-    assert Release(release.pop("name"), **{key: bytes.fromhex(value) for key, value in release.items()}) == (
+    pcr0, pcr1, pcr2, root = (bytes.fromhex(release[key]) for key in ("pcr0", "pcr1", "pcr2", "root_sha256"))
+    assert Release(release["name"], pcr0, pcr1, pcr2, root) == (
         Release("signed", measured.pcr0, measured.pcr1, measured.pcr2, AWS_ROOT_G1_SHA256)
     )
 

@@ -50,6 +50,9 @@ def test_participant_refuses(changes: dict[str, Any], message: str) -> None:
         ({"pcr1": bytes(48)}, "pcr1 is all zero"),
         ({"pcr2": bytes(48)}, "pcr2 is all zero"),
         ({"root_sha256": bytes(48)}, "root_sha256: got 48 bytes, expected 32"),
+        ({"valid_from_s": -1}, "release 0.1.0: valid_from_s: got -1, expected 0"),
+        ({"valid_until_s": "never"}, "release 0.1.0: valid_until_s: got str, expected an integer"),
+        ({"valid_from_s": 9, "valid_until_s": 9}, "release 0.1.0: its validity ends before it begins"),
     ],
 )
 def test_release_refuses(changes: dict[str, Any], message: str) -> None:
