@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from enclave_compute.image.build import build_image, reasons
+from enclave_compute.image.published import inputs_of, published, write_measurements
 
 _DISTRIBUTION = "concordat"
 
@@ -44,8 +46,14 @@ def say(step: str) -> None:
     metavar="FILE",
     help="Where the image file goes.",
 )
+@click.option(
+    "--measurements",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a statement of what this version measures here, unsigned, for publication.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def build_command(source: Path, output: Path, as_json: bool) -> None:
+def build_command(*, source: Path, output: Path, measurements: Path | None, as_json: bool) -> None:
     """Build the enclave's image.
 
     Needs Linux on x86_64, a Debian mirror and a Python package index; every file that is fetched has to have
@@ -55,11 +63,18 @@ def build_command(source: Path, output: Path, as_json: bool) -> None:
     \b
     Examples:
       concordat image build
-      concordat image build --source checkout -o build/image/concordat.eif --json
+      concordat image build --source checkout -o build/image/concordat.eif
+      concordat image build --measurements measurements.json
     """
     built = build_image(
         output.absolute(), source_root=source.absolute(), version=version(_DISTRIBUTION), say=say
     )
+    if measurements is not None:
+        today = datetime.now(UTC).date().isoformat()
+        stated = published(
+            version(_DISTRIBUTION), built.measurements, inputs_of(source.absolute()), built_on=today
+        )
+        write_measurements(measurements, stated)
     shown: dict[str, Any] = {
         "file": str(output),
         "size_bytes": output.stat().st_size,
