@@ -62,7 +62,7 @@ def _attestation(name: str) -> Target:
         f"{_ATTESTATION}_enclave.py",
         f"{_ATTESTATION}_roots.py",
         f"{_ADVERSARIAL}_attestation.py",
-        f"{_ADVERSARIAL}_releases.py",
+        f"{_ADVERSARIAL}_release_enclaves.py",
         "tests/conformance/test_nitro_own_vectors.py",
         "tests/conformance/test_nitro_aws_documents.py",
     )
@@ -72,6 +72,7 @@ def _attestation(name: str) -> Target:
 _RELEASES: Final = (
     "tests/conformance/test_release_vectors.py",
     f"{_ADVERSARIAL}_releases.py",
+    f"{_ADVERSARIAL}_release_enclaves.py",
     "tests/unit/protos_release",
 )
 _ENGINE: Final = tuple(
@@ -92,7 +93,7 @@ _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.
 
 TARGETS: Final = (
     _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
-    _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_releases.py"),
+    _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_release_enclaves.py"),
     _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
     _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),
     _format("approvals", f"{_ADVERSARIAL}_enclave_agreement.py", *_BYTES),
