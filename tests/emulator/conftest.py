@@ -19,6 +19,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     folder = tmp_path_factory.mktemp("probed")
     eif = with_probe(image(), folder / "probed.eif", source_root=SOURCE_ROOT)
     with booted(eif, folder) as machine:
+        assert machine.first_report
         yield machine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -30,6 +31,11 @@ class Booted:
     console: Path
     launched_s: float
     """By the monotonic clock."""
+
+    @functools.cached_property
+    def first_report(self) -> dict[str, Any]:
+        """The report before anything was tried twice."""
+        return self.report()
 
     def connect(self, port: int = 5000) -> socket.socket:
         """A stream to a port of the enclave, or `OSError`."""

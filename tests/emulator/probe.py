@@ -14,9 +14,12 @@ import resource
 import socket
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from enclave_compute.nsm import Nsm, messages, nsm_time_ms, open_device
 
 PORT = 5001
 FLOOD_PORT = 5002
@@ -54,13 +57,14 @@ def _serve_report(listener: socket.socket) -> None:
 
 
 def _serve_flood(listener: socket.socket) -> None:
-    connection, _ = listener.accept()
-    with connection:
-        line = b"flood " * 20 + b"\n"
-        wanted, written = int(connection.makefile("rb").readline()), 0
-        while written < wanted:
-            written += os.write(2, line * 64)
-        connection.sendall(b"done\n")
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            line = b"flood " * 20 + b"\n"
+            wanted, written = int(connection.makefile("rb").readline()), 0
+            while written < wanted:
+                written += os.write(2, line * 64)
+            connection.sendall(b"done\n")
 
 
 def report() -> dict[str, Any]:
@@ -79,12 +83,60 @@ def report() -> dict[str, Any]:
         "environment": dict(os.environ),
         "modules_found": [name for name in FORBIDDEN_MODULES if _can_find(name)],
         "attempts": {name: _outcome(attempt) for name, attempt in _ATTEMPTS.items()},
+        "security_module": security_module(),
         "clock": _text(Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
         "random": _text(Path("/sys/class/misc/hw_random/rng_current")),
         "kernel": os.uname().release,
         "memory_kib": int(Path("/proc/meminfo").read_text().split()[1]),
         "own_peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
+
+
+def security_module() -> dict[str, Any]:
+    """Every request there is, through the device, and how it ends at and beyond its limits."""
+    device = open_device("/dev/nsm")
+    nsm = Nsm(device)
+    described = nsm.describe()
+    before = nsm.describe_pcr(20)
+    extended = nsm.extend_pcr(20, b"probe")
+    nsm.lock_pcr(20)
+    document = nsm.attest(user_data=bytes(512), nonce=bytes(512), public_key=bytes(1024))
+    found = {
+        "max_pcrs": described.max_pcrs,
+        "digest": described.digest,
+        "locked": sorted(described.locked_pcrs),
+        "locked_now": sorted(nsm.describe().locked_pcrs),
+        "zero_before": before.data == bytes(48) and not before.locked,
+        "extended": extended.hex(),
+        "kept": nsm.describe_pcr(20).data == extended,
+        "random_differs": nsm.random(1000) != nsm.random(1000),
+        "range_locked": _outcome(
+            lambda: messages.require_done_untrusted(device.exchange(messages.lock_pcrs(23)), "LockPCRs")
+        ),
+        "locked_at_last": sorted(nsm.describe().locked_pcrs),
+        "document_bytes": len(document),
+        "document_s": abs(nsm_time_ms(document) / 1000 - time.time()),
+        "outcomes": {
+            "extend a register that is locked": _outcome(lambda: nsm.extend_pcr(20, b"again")),
+            "extend a register of the image": _outcome(lambda: nsm.extend_pcr(0, b"again")),
+            "a register that there is not": _outcome(lambda: nsm.describe_pcr(32)),
+            "the same, past our own check": _outcome(
+                lambda: messages.parse_pcr_untrusted(device.exchange(messages.describe_pcr(32)))
+            ),
+            "user data of 513 bytes": _outcome(lambda: nsm.attest(user_data=bytes(513))),
+            "a key of 1025 bytes": _outcome(lambda: nsm.attest(public_key=bytes(1025))),
+            "a request of 4097 bytes": _outcome(lambda: device.exchange(bytes(4097))),
+            "a request of nothing": _outcome(lambda: device.exchange(b"")),
+            "a request that there is not": _outcome(
+                lambda: messages.require_done_untrusted(device.exchange(b"\x65Nonce"), "Nonce")
+            ),
+            "what is no request": _outcome(
+                lambda: messages.require_done_untrusted(device.exchange(b"\xff"), "Nonce")
+            ),
+        },
+    }
+    device.close()
+    return found
 
 
 def _processes() -> Iterator[dict[str, Any]]:

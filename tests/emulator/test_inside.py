@@ -18,7 +18,7 @@ NOTHING = "0000000000000000"
 
 @pytest.fixture(scope="module")
 def seen(probed: Booted) -> dict[str, Any]:
-    return probed.report()
+    return probed.first_report
 
 
 def test_two_processes_run_and_no_other(seen: dict[str, Any]) -> None:
