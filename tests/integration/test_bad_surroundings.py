@@ -92,7 +92,7 @@ def test_an_expired_agreement_is_signed_by_nobody_and_starts_nothing(
     shell("owner", *sign, "--identity", "owner.key").require_refused("expired at 2023-11-14", ".")
     pin(premises, expired, ["owner", "shop"])
     start = ("job", "start", file, "--as", "analyst")
-    shell("analyst", *start).require_refused("not-valid-now", "start another job")
+    shell("analyst", *start).require_refused("not-valid-now", "start a job")
 
 
 def test_an_agreement_waits_for_everybody_and_takes_the_last_word_of_each(
