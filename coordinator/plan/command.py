@@ -17,7 +17,7 @@ from coordinator.plan.fit import ParentNeed, fits
 from coordinator.plan.instances import ARCHITECTURES, SAMPLE, load_prices
 from coordinator.plan.requirement import IMAGE_MIB, columns_bytes, need
 from coordinator.plan.shown import as_json, show
-from protos.formats.limits import MIB
+from protos.formats.limits import MIB, THREADS_MAX
 
 PARENT_VCPUS: Final = 2
 PARENT_MEMORY_MIB: Final = 2048
@@ -66,7 +66,7 @@ class _Dataset(click.ParamType[int]):
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1, max=256),
+    type=click.IntRange(min=1, max=THREADS_MAX),
     default=2,
     show_default=True,
     metavar="N",

@@ -10,8 +10,8 @@ from enclave_compute.boot.kernel import drop_capability_bounds, forbid_new_privi
 
 ENCLAVE_USER: Final = 1000
 OPEN_FILES_MAX: Final = 256
-PROCESSES_MAX: Final = 128
-"""Threads count: at most 16 connections and as many of the engine as the agreement allows."""
+PROCESSES_MAX: Final = 256
+"""Threads count: at most 16 of connections, and of the engine as many as an agreement may allow, 128."""
 
 
 def give_up_privileges() -> None:

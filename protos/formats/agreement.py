@@ -47,7 +47,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         require_int(self.memory_mib, what="limits: memory_mib", low=64, high=2**22)
-        require_int(self.threads, what="limits: threads", low=1, high=128)
+        require_int(self.threads, what="limits: threads", low=1, high=limits.THREADS_MAX)
         require_int(self.max_runs, what="limits: max_runs", low=1, high=RUNS_MAX)
         require_int(self.tick_s, what="limits: tick_s", high=TICK_MAX_S)
 

@@ -21,6 +21,8 @@ USER_DATA_ACCEPT_MAX_BYTES: Final = 1024
 AGREEMENT_MAX_BYTES: Final = MIB
 APPROVAL_MAX_BYTES: Final = 4 * KIB
 PARTIES_MAX: Final = 64
+# Of the engine, in one enclave.
+THREADS_MAX: Final = 128
 # Of one agreement, genuine or not: what a board keeps and an enclave looks through.
 APPROVALS_MAX: Final = 4 * PARTIES_MAX
 DATASETS_MAX: Final = 64

@@ -21,7 +21,10 @@ from enclave_compute.boot import clock_source, entropy, heartbeat, init, mounts
 from enclave_compute.boot.command_line import COMMAND_LINE, require_built_command_line
 from enclave_compute.boot.errors import BootError
 from enclave_compute.boot.kernel import MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT
+from enclave_compute.boot.privileges import PROCESSES_MAX
 from enclave_compute.nsm import Nsm
+from enclave_compute.server import CONNECTIONS_MAX
+from protos.formats.limits import THREADS_MAX
 
 
 class SwitchedOffError(Exception):
@@ -233,3 +236,9 @@ def test_whatever_fails_on_the_way_switches_the_machine_off(
     with pytest.raises(SwitchedOffError):
         init.main()
     assert "switched off before the enclave has started" in capsys.readouterr().err
+
+
+def test_there_is_room_for_all_threads_that_an_agreement_may_allow() -> None:
+    """Where the kernel refuses a thread, the enclave ends, and the data that it was sent is gone."""
+    main_thread = 1
+    assert main_thread + CONNECTIONS_MAX + THREADS_MAX <= PROCESSES_MAX
