@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo image kernel emulator test test-slow test-qemu lint bench bench-qemu attacks fuzz protos stubs lock \
-	image-lock clean
+	image-lock image-wheels clean
 
 # The first Python on PATH that is new enough. Another one: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -14,7 +14,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 2
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Install ---------------------------------------------------------------------------------------------
 
@@ -113,6 +113,10 @@ lock: ## Resolve requirements/*.lock again (UPGRADE=--upgrade for newer versions
 			--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra "$$extra" \
 			--output-file "requirements/$$extra.lock" pyproject.toml; \
 	done
+	@$(MAKE) --no-print-directory image-wheels
+
+image-wheels: $(INSTALLED) ## Choose the image's wheels again (after a change of requirements/enclave.lock)
+	@$(PY) -m enclave_compute.image.wheels_lock
 
 image-lock: $(INSTALLED) ## Pin the newest Debian packages for the image, its kernel and the emulator (on Debian)
 	@$(PY) -m enclave_compute.image.debian.relock

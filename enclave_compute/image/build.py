@@ -21,9 +21,8 @@ from enclave_compute.image.errors import ImageBuildError
 from enclave_compute.image.kernel import build_kernel
 from enclave_compute.image.ramdisks import OWN, make_ramdisks
 from enclave_compute.image.system import PACKAGES
-from enclave_compute.image.wheels import fetch_wheels
+from enclave_compute.image.wheels import WHEELS_LOCK, fetch_wheels
 
-WHEELS_LOCK: Final = "requirements/enclave.lock"
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
 """The image does not know when it was built: it would not be the same twice."""
 

@@ -17,9 +17,9 @@ from typing import Final
 from enclave_compute.image.contents import own_files
 from enclave_compute.image.eif import Measurements
 from enclave_compute.image.errors import ImageBuildError
+from enclave_compute.image.wheels import WHEELS_LOCK
 from protos.release.measurements import MEASUREMENTS_MAX_BYTES, PublishedMeasurements
 
-WHEELS_LOCK: Final = "requirements/enclave.lock"
 BUILDER_LOCKS: Final = (
     "locks/image.lock",
     "locks/kernel.lock",

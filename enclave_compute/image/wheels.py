@@ -1,7 +1,9 @@
-"""The enclave's distributions as wheels for the image's Python, each checked against the hash in the lock.
+"""The enclave's distributions as wheels for the image's Python: of each the one whose hash is in the lock.
 
 pip fetches them, for another platform than the one it runs on if need be; nothing is built and no code of
-theirs runs.
+theirs runs. A version has several wheels that would do (for an older C library, without native code), so the
+lock of the image names one of them: an index that has others gives no other image, and neither does another
+Python that pip runs on.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Final
 from enclave_compute.image.contents import DISTRIBUTIONS, is_distribution_code
 from enclave_compute.image.errors import ImageBuildError
 
+WHEELS_LOCK: Final = "requirements/image.lock"
+"""In a checkout. Written by `wheels_lock`."""
 _TARGET: Final = (
     *("--python-version", "3.13", "--implementation", "cp"),
     *("--abi", "cp313", "--abi", "abi3", "--abi", "none"),
@@ -30,19 +34,34 @@ def fetch_wheels(lock: Path, folder: Path) -> dict[str, Path]:
 
     Raises `ImageBuildError`.
     """
+    download(lock, folder)
+    return {name: wheel_of(name, folder) for name in DISTRIBUTIONS}
+
+
+def download(requirements: Path, folder: Path) -> None:
+    """Fetches a wheel for each line of `requirements` into `folder`. Raises `ImageBuildError`."""
     command = (
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
-        *(*_TARGET, "--requirement", str(lock)),
+        *(*_TARGET, "--requirement", str(requirements)),
     )
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise ImageBuildError(
-            f"pip cannot fetch the wheels of {lock.name}: {' '.join(said) or done.stderr[-400:].strip()}",
-            hint="the package index must be reachable; nothing but the locked files is accepted",
+            f"pip cannot fetch the wheels of {requirements.name}: "
+            f"{' '.join(said) or done.stderr[-400:].strip()}",
+            hint="the package index must be reachable and have the locked files; nothing else is accepted",
         )
-    return {name: _wheel_of(name, folder) for name in DISTRIBUTIONS}
+
+
+def wheel_of(distribution: str, folder: Path) -> Path:
+    """The one wheel of `distribution` in `folder`. Raises `ImageBuildError`."""
+    prefix = distribution.replace(".", "_").replace("-", "_")
+    found = sorted(folder.glob(f"{prefix}-*.whl"))
+    if len(found) != 1:
+        raise ImageBuildError(f"{distribution}: got {len(found)} wheels from the lock, expected 1")
+    return found[0]
 
 
 def unpack_wheel(wheel: Path, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -53,11 +72,3 @@ def unpack_wheel(wheel: Path, folder: Path) -> Iterator[tuple[str, Path]]:
                 if PurePosixPath(name).is_absolute():
                     raise ImageBuildError(f"{wheel.name}: got the path {name!r}, expected a relative one")
                 yield name, Path(archive.extract(name, folder))
-
-
-def _wheel_of(distribution: str, folder: Path) -> Path:
-    prefix = distribution.replace(".", "_").replace("-", "_")
-    found = sorted(folder.glob(f"{prefix}-*.whl"))
-    if len(found) != 1:
-        raise ImageBuildError(f"{distribution}: got {len(found)} wheels from the lock, expected 1")
-    return found[0]

@@ -29,8 +29,9 @@ def requirements(lock: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def test_every_role_has_a_lock() -> None:
-    assert {lock.stem for lock in LOCKS} == {"build", "coordinator", "dev", "enclave", "fuzz", "party"}
+def test_every_role_has_a_lock_and_so_has_the_image() -> None:
+    roles = {"build", "coordinator", "dev", "enclave", "fuzz", "party"}
+    assert {lock.stem for lock in LOCKS} == {*roles, "image"}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -46,7 +47,7 @@ def test_lock_names_no_address(lock: Path) -> None:
     assert not re.search(r"://|@|--(?!hash=)", lock.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("role", ["build", "coordinator", "enclave", "party"])
+@pytest.mark.parametrize("role", ["build", "coordinator", "enclave", "image", "party"])
 def test_role_installs_what_was_tested(role: str) -> None:
     tested = requirements(ROOT / "requirements/dev.lock")
     for name, entries in requirements(ROOT / f"requirements/{role}.lock").items():

@@ -76,7 +76,7 @@ def test_inputs_are_named_by_their_digests(source: Path) -> None:
     assert found["locks/kernel.sha256"] == "sha256:" + hashlib.sha256(kernel).hexdigest()
     assert found["commit"] == "git:" + "0a" * 20
     (source / WHEELS_LOCK).unlink()
-    with pytest.raises(ImageBuildError, match=r"enclave\.lock: cannot be read"):
+    with pytest.raises(ImageBuildError, match=r"image\.lock: cannot be read"):
         inputs_of(source)
 
 
@@ -122,8 +122,8 @@ def test_inputs_that_differ_are_named(file: Path, source: Path) -> None:
     said = json.loads(result.output)
     assert said["same"] is False
     names = [difference["what"] for difference in said["differences"]]
-    assert names == ["pcr0", "pcr2", "requirements/enclave.lock"]
-    assert "from other inputs: requirements/enclave.lock" in said["conclusion"]
+    assert names == ["pcr0", "pcr2", "requirements/image.lock"]
+    assert "from other inputs: requirements/image.lock" in said["conclusion"]
 
 
 def test_inputs_that_change_nothing_are_said_to(file: Path, source: Path) -> None:
