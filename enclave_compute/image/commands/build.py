@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
 from enclave_compute.image.build import build_image, reasons
+from enclave_compute.image.checkout import Checkout, look_at, version_of
 from enclave_compute.image.published import inputs_of, published, write_measurements
 
-_DISTRIBUTION = "concordat"
+_STRAYS_NAMED = 3
 
 
 def checkout() -> Path:
@@ -33,6 +33,16 @@ source_option = click.option(
 def say(step: str) -> None:
     """One line for a person, on standard error."""
     click.echo(f"{step} ...", err=True)
+
+
+def commit_of(found: Checkout | None) -> str | None:
+    """The commit that the image is of, if it is; otherwise whoever builds hears what is in the way."""
+    if found is None or not found.strays:
+        return None if found is None else found.commit
+    more = len(found.strays) - _STRAYS_NAMED
+    named = ", ".join(found.strays[:_STRAYS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    click.echo(f"note: not as in commit {found.commit[:12]}: {named}", err=True)
+    return None
 
 
 @click.command("build")
@@ -66,14 +76,12 @@ def build_command(*, source: Path, output: Path, measurements: Path | None, as_j
       concordat image build --source checkout -o build/image/concordat.eif
       concordat image build --measurements measurements.json
     """
-    built = build_image(
-        output.absolute(), source_root=source.absolute(), version=version(_DISTRIBUTION), say=say
-    )
+    source, version = source.absolute(), version_of(source)
+    inputs = inputs_of(source, commit=commit_of(look_at(source)))
+    built = build_image(output.absolute(), source_root=source, version=version, say=say)
     if measurements is not None:
         today = datetime.now(UTC).date().isoformat()
-        stated = published(
-            version(_DISTRIBUTION), built.measurements, inputs_of(source.absolute()), built_on=today
-        )
+        stated = published(version, built.measurements, inputs, built_on=today)
         write_measurements(measurements, stated)
     shown: dict[str, Any] = {
         "file": str(output),

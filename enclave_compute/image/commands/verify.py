@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import click
 
 from enclave_compute.image.build import build_image
-from enclave_compute.image.commands.build import say, source_option
+from enclave_compute.image.checkout import look_at, version_of
+from enclave_compute.image.commands.build import commit_of, say, source_option
 from enclave_compute.image.published import (
     Build,
     Difference,
@@ -69,8 +69,9 @@ def verify_command_with(build: Build) -> click.Command:
 
 def build_again(path: Path, source: Path) -> Rebuilt:
     """Builds here, as `concordat image build` does."""
-    built = build_image(path, source_root=source, version=version("concordat"), say=say)
-    return Rebuilt(built.measurements, inputs_of(source))
+    inputs = inputs_of(source, commit=commit_of(look_at(source)))
+    built = build_image(path, source_root=source, version=version_of(source), say=say)
+    return Rebuilt(built.measurements, inputs)
 
 
 verify_command = verify_command_with(build_again)
