@@ -136,7 +136,8 @@ def isolation() -> tuple[str, ...]:
         )
     is_root = os.geteuid() == 0
     for namespaces in ((*_UNSHARE, *_OWN_USER), *([_UNSHARE] if is_root else [])):
-        if _works([*namespaces, "mount", "-t", "tmpfs", "none", "/mnt"]):
+        # Not any mount will do: in a container that masks parts of /proc, this is the one that is forbidden.
+        if _works([*namespaces, "mount", "-t", "proc", "proc", "/proc"]):
             return (*namespaces, "/bin/sh", "-c", _ENTER_NAMESPACES)
     if is_root and _works(["chroot", "/", "true"]):
         return ("/bin/sh", "-c", _ENTER_CHROOT)
