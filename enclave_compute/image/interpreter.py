@@ -33,7 +33,7 @@ def run(root: Path, program: str, *words: str, fed: str = "") -> None:
     except OSError as error:
         raise ImageBuildError(
             f"the image's interpreter does not start: {error.strerror}",
-            hint="build the image on Linux on x86_64",
+            hint="build on Linux on x86_64, with TMPDIR where programs may be run (no noexec)",
         ) from error
     if done.returncode != 0:
         raise ImageBuildError(f"the image's interpreter failed: {done.stderr.strip()[-400:]}")

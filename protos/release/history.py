@@ -190,8 +190,8 @@ def _fork(agreement: Agreement, change: ReleaseChange, signed: Sequence[SignedCh
             signers.append({approval.party for approval in _signers(agreement, found, one)})
     both = ", ".join(sorted(set.intersection(*signers))) or "nobody"
     return ForkError(
-        f"{len(digests)} different changes have number {change.number}: {', '.join(digests)}; signed by all "
-        f"who signed either: {both}"
+        f"{len(digests)} different changes have number {change.number}: {', '.join(digests)}; signed all "
+        f"of them: {both}"
     )
 
 

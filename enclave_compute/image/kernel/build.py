@@ -80,7 +80,8 @@ def build_kernel(*, say: Say, cache: Path | None = None) -> Kernel:
     if got != pinned:
         raise KernelError(
             f"this build gives another kernel than is pinned: got {got}, expected {pinned}",
-            hint="if its inputs were changed on purpose: make kernel KERNEL=--pin; otherwise do not use it",
+            hint="if its inputs were changed on purpose: make kernel KERNEL=--pin; otherwise do not use it: "
+            f"remove {kernel.image.parent} and build it again",
         )
     return kernel
 

@@ -141,7 +141,7 @@ def test_only_the_pinned_kernel_is_given_out(tmp_path: Path, monkeypatch: pytest
     made(folder, image=b"another")
     with pytest.raises(KernelError, match="another kernel than is pinned") as raised:
         build_kernel(say=lambda _: None, cache=tmp_path)
-    assert "do not use it" in (raised.value.hint or "")
+    assert f"do not use it: remove {folder}" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("part", ["FRAGMENT", "PATCH"])
