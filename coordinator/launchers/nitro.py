@@ -120,15 +120,15 @@ class NitroLauncher:
         A nitro-cli that fails says nothing of the enclave: then it counts as alive, and whether it answers on
         the vsock decides.
         """
-        where = NitroAddress.parse(address)
+        where, asked_at = NitroAddress.parse(address), time.monotonic()
         if self._machines.is_running(address, _folder(where)):
             return True
         try:
-            enclaves = self._describe()
+            # An older list may be from before this enclave was there: who is not in it need not be gone.
+            return self._lists(where, since=asked_at - _DESCRIBED_FOR_S) or self._lists(where, since=asked_at)
         except NitroCliError as error:
             log.problem("nitro-cli-failed", command="describe-enclaves", code=error.code)
             return True
-        return any(enclave.name == where.name and enclave.cid == where.cid for enclave in enclaves)
 
     def end(self, address: str) -> None:
         """Stop the start, terminate the enclave, and end the process that keeps it if nitro-cli cannot."""
@@ -143,13 +143,14 @@ class NitroLauncher:
             self._described_at = float("-inf")
         remove_folder(_folder(where))
 
-    def _describe(self) -> list[EnclaveDescription]:
-        """What nitro-cli lists; asked once a second at most, however many threads want to know."""
+    def _lists(self, where: NitroAddress, *, since: float) -> bool:
+        """Whether the enclave is in a list that is no older; threads that ask at once share one."""
         with self._lock:
-            if time.monotonic() - self._described_at > _DESCRIBED_FOR_S:
+            if self._described_at < since:
+                asked_at = time.monotonic()
                 self._described = self._nitro_cli.describe()
-                self._described_at = time.monotonic()
-            return self._described
+                self._described_at = asked_at
+            return any((each.name, each.cid) == (where.name, where.cid) for each in self._described)
 
 
 def _end_keepers(name: str) -> None:

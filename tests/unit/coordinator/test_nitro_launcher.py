@@ -14,7 +14,7 @@ import pytest
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import status_of
 from coordinator.errors import CannotServeError, LaunchError, NitroCliError, StateError
-from coordinator.launchers import nitro_cli
+from coordinator.launchers import nitro, nitro_cli
 from coordinator.launchers.nitro import NitroLauncher, NitroOptions, dial_vsock
 from coordinator.launchers.nitro_address import NitroAddress
 from coordinator.launchers.nitro_host import NitroHost
@@ -90,6 +90,17 @@ def test_a_start_that_takes_its_time_is_alive(
     launcher.launch(address, console=console)
     assert launcher.is_alive(address)
     eventually(lambda: "runs at CID" in console.read_text())
+    assert launcher.is_alive(address)
+
+
+def test_an_enclave_that_has_just_started_is_alive_whatever_was_listed_before(
+    launcher: NitroLauncher, address: str, console: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not listening yet: a job that took it for gone would fail."""
+    monkeypatch.setattr(nitro, "_DESCRIBED_FOR_S", 3600.0)
+    assert not launcher.is_alive(launcher.new_address())
+    launched(launcher, address, console)
+    eventually(lambda: processes_with_argument(address) == [])
     assert launcher.is_alive(address)
 
 
