@@ -15,7 +15,6 @@ from enclave_compute.image.commands.verify import verify_command_with
 from enclave_compute.image.eif import Measurements
 from enclave_compute.image.errors import ImageBuildError
 from enclave_compute.image.published import (
-    WHEELS_LOCK,
     Rebuilt,
     conclusion,
     differences,
@@ -24,6 +23,7 @@ from enclave_compute.image.published import (
     read_measurements,
     write_measurements,
 )
+from enclave_compute.image.wheels import WHEELS_LOCK
 from protos.formats.errors import FormatError
 from tests.meta.repository import ROOT
 
