@@ -27,7 +27,8 @@ def run(root: Path, program: str, *words: str, fed: str = "") -> None:
             input=fed,
             check=False,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             env={"PYTHONHASHSEED": "0", "PYTHONHOME": str(root / "usr"), "PYTHONUTF8": "1"},
         )
     except OSError as error:

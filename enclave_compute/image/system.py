@@ -69,7 +69,7 @@ def add_system(tree: Tree, unpacked: Path) -> dict[str, int]:
 def _standard_library(unpacked: Path) -> list[str]:
     """Paths of the modules that are taken."""
     names = [f"lib-dynload/{name}.{BYTECODE_TAG}-x86_64-linux-gnu.so" for name in _EXTENSIONS]
-    for line in _MODULES.read_text().splitlines():
+    for line in _MODULES.read_text(encoding="ascii").splitlines():
         if line.endswith(_ALL_OF):
             names.extend(_modules_of(unpacked, line.removesuffix(_ALL_OF)))
         elif line and not line.startswith("#"):
