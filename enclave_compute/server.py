@@ -66,8 +66,16 @@ class Server:
             if not self._is_parent(connection, peer) or not self._threads.acquire(blocking=False):
                 connection.close()
                 continue
-            self._count(1)
+            self._start(connection)
+
+    def _start(self, connection: socket.socket) -> None:
+        self._count(1)
+        try:
             threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
+        except RuntimeError:  # the kernel has no room for a thread now: nobody else's data is lost for it
+            connection.close()
+            self._count(-1)
+            self._threads.release()
 
     def _serve_connection(self, connection: socket.socket) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from enclave_compute import server as server_module
-from enclave_compute.server import Server
+from enclave_compute.server import CONNECTIONS_MAX, Server
 from protos.formats.calls import Op
 from protos.formats.frames import Frame, read_frame_untrusted
 from protos.formats.limits import KIB
@@ -75,6 +75,30 @@ def test_a_connection_that_is_open_keeps_it_alive(enclave: Enclave, listener: so
         begun_s = time.monotonic()
         thread.join(WAIT_S)
         assert time.monotonic() - begun_s >= 0.2, "the time counts from the end of the last connection"
+
+
+def test_it_goes_on_when_there_is_no_room_for_a_thread(
+    enclave: Enclave, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    refused: list[threading.Thread] = []
+
+    def refuse_some(thread: threading.Thread) -> None:
+        if threading.current_thread() is served and len(refused) < 2 * CONNECTIONS_MAX:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with serving(Server(enclave.life, listener, parent_cids={3}, idle_limit_s=1.0)) as served:
+        monkeypatch.setattr(threading.Thread, "start", refuse_some)
+        for _ in range(2 * CONNECTIONS_MAX):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(listener.getsockname())
+                assert connection.recv(1) == b"", "a connection without a thread is closed"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(listener.getsockname())
+            assert ask(connection, "status").header["phase"] == "empty"
+    assert len(refused) == 2 * CONNECTIONS_MAX
 
 
 # --- who is let in ----------------------------------------------------------------------------------------
