@@ -15,8 +15,10 @@ from party_client.agreements.agreement_file import save_agreement
 from party_client.agreements.errors import AgreementFileError, AgreementTextError
 from party_client.cli.main import main
 from party_client.published import signature_files
+from party_client.release_memory import require_not_older
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, SignatureError
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
 from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.measurements import PublishedMeasurements
 from tests.unit.party_client.written_agreement import (
@@ -144,6 +146,13 @@ def test_toml_of_measurements_compiles(concordat: Command, measurements: Path, t
     assert release == MEASUREMENTS.release(root_sha256=AWS_NITRO_ROOT_G1_SHA256)
     status, out, _ = concordat("release", "toml", measurements, "--signer", "keys/weather_service.pub")
     assert (status, out) == (1, "")
+
+
+def test_toml_of_the_emulator_is_asked_for_by_name(concordat: Command, measurements: Path) -> None:
+    concordat("release", "sign", measurements, "--identity", "keys/airline.key")
+    signer = ["--signer", "keys/airline.pub"]
+    _, out, _ = concordat("release", "toml", measurements, *signer, "--unsafe-emulator")
+    assert f'root_sha256 = "{UNSIGNED_EMULATOR_SHA256.hex()}"' in out
 
 
 # --- in an agreement ---------------------------------------------------------------------------------------
@@ -284,9 +293,38 @@ def test_two_parties_move_to_another_release(
         ("test", at(2026, 12)),
         ("2.0", at(2099)),
     ]
-    _, out, _ = concordat("agreement", "show", "flights.agreement")
-    assert "Releases after the changes in this file" in out
-    assert agreement.digest().hex() in out
+    for command in ("show", "check"):
+        _, out, _ = concordat("agreement", command, "flights.agreement")
+        after = out.partition("Releases after the changes in this file")[2]
+        assert "release '2.0', valid from 2026-06-01" in after
+        assert agreement.digest().hex() in out
+
+
+def test_files_with_other_release_changes_are_not_the_same(
+    concordat: Command, agreement: Agreement, tmp_path: Path
+) -> None:
+    (tmp_path / "before.agreement").write_bytes((tmp_path / "flights.agreement").read_bytes())
+    _, out, _ = concordat("agreement", "diff", "before.agreement", "flights.agreement")
+    assert "Releases by" not in out
+    propose(concordat, *END)
+    for who in ("airline", "weather_service"):
+        sign(concordat, who)
+    approvals = [f"second.change.{who}.approval" for who in ("airline", "weather_service")]
+    concordat(*CHANGE, "apply", "flights.agreement", "second.change", *approvals)
+    _, out, _ = concordat("agreement", "diff", "before.agreement", "flights.agreement")
+    assert "until 2026-12-01 00:00:00 UTC" in out.partition("Releases by flights.agreement")[2]
+    found = answer(concordat("agreement", "diff", "before.agreement", "flights.agreement", "--json"))
+    assert (found["changes"], found["same_release_changes"]) == ([], False)
+
+
+def test_an_added_release_has_a_name_of_its_own(
+    concordat: Command, agreement: Agreement, tmp_path: Path
+) -> None:
+    (tmp_path / "same.toml").write_text(ADDED.replace('"2.0"', '"test"'))
+    for added in (["--add", "same.toml"], ["--add", "release.toml", "--add", "release.toml"]):
+        status, _, err = propose(concordat, *added)
+        assert (status, "got 2 releases of this name" in err) == (1, True)
+    assert not (tmp_path / "second.change").exists()
 
 
 def test_a_file_with_changes_is_never_read_without_them(
@@ -305,6 +343,21 @@ def test_a_file_with_changes_is_never_read_without_them(
     (tmp_path / "damaged.agreement").write_bytes(data.replace(agreement.digest(), bytes(48)))
     status, _, err = concordat(*CHANGE, "show", "damaged.agreement")
     assert (status, "expected" in err) == (1, True)
+
+
+def test_an_enclave_is_not_verified_with_an_older_file(
+    concordat: Command, agreement: Agreement, tmp_path: Path
+) -> None:
+    (tmp_path / "before.agreement").write_bytes((tmp_path / "flights.agreement").read_bytes())
+    propose(concordat, *END)
+    for who in ("airline", "weather_service"):
+        sign(concordat, who)
+    approvals = [f"second.change.{who}.approval" for who in ("airline", "weather_service")]
+    concordat(*CHANGE, "apply", "flights.agreement", "second.change", *approvals)
+    require_not_older(load_agreed(tmp_path / "flights.agreement"), tmp_path / "home/releases")
+    there = ("--coordinator", "127.0.0.1:1", "--plaintext", "--state", tmp_path / "home")
+    status, _, err = concordat("job", "verify", "0" * 16, "--agreement", "before.agreement", *there)
+    assert (status, "this client has relied on 1" in err) == (1, True)
 
 
 def test_a_gap_is_said_before_anybody_signs(concordat: Command, agreement: Agreement) -> None:
