@@ -77,7 +77,9 @@ class LauncherChoice:
     def _qemu(self, memory_mib: int) -> Launcher:
         given = self.emulator or os.environ.get(EMULATOR_VARIABLE)
         if not given:
-            raise click.UsageError(f"--launcher qemu needs --emulator DIR, or {EMULATOR_VARIABLE}")
+            raise click.UsageError(
+                f"--launcher qemu needs --emulator DIR, or {EMULATOR_VARIABLE}: what `make emulator` prints"
+            )
         options = QemuOptions(
             emulator=Path(given).absolute(),
             image=self._required_image(),

@@ -215,7 +215,8 @@ def main(arguments: list[str] | None = None) -> int:
     if status == 0 and machine.has_booted:
         return 0
     when = "after" if machine.has_booted else "before"
-    said = f"the emulated enclave ended {when} it had booted (QEMU's status {status})"
+    how = f"QEMU's status {status}" if status >= 0 else f"QEMU was killed by signal {-status}"
+    said = f"the emulated enclave ended {when} it had booted ({how})"
     return _fail(console, said, hint="its console is above")
 
 

@@ -115,9 +115,9 @@ def _reason_against(
 ) -> str:
     least_vcpus = max(parent.vcpus, found.threads_per_core)
     if left_vcpus < least_vcpus:
-        return f"leaves {left_vcpus} vCPUs to the parent, which needs {least_vcpus}"
+        return f"leaves {max(left_vcpus, 0)} vCPUs to the parent, which needs {least_vcpus}"
     if left_memory_mib < parent.memory_mib:
-        return f"leaves {left_memory_mib} MiB to the parent, which needs {parent.memory_mib}"
+        return f"leaves {max(left_memory_mib, 0)} MiB to the parent, which needs {parent.memory_mib}"
     node_vcpus = found.vcpus // found.numa_nodes
     if reservation.cpu_count > node_vcpus:
         return f"a NUMA node has {node_vcpus} vCPUs, the enclaves need {reservation.cpu_count} of one"

@@ -44,7 +44,7 @@ def show(out: Console, need: Need, found: Fits, prices: PriceFile, *, enclaves: 
     out.print(_needs(need))
     out.print()
     if not found.fitting:
-        out.print("No instance type of the file holds it:")
+        out.print(f"No instance type of the file holds {_count(enclaves)}.")
     else:
         dated = f"{prices.region}, {prices.currency}, prices of {prices.dated} ({prices.source})"
         out.print(f"Instance types that hold {_count(enclaves)}, {dated}:")
@@ -78,7 +78,7 @@ def _needs(need: Need) -> Table:
 
 def _types(fitting: list[Fit]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("type", "enclave vCPUs", "left to the parent", "per hour", "extra per hour", "per month"):
+    for heading in ("type", "enclave vCPUs", "left to the parent", "per hour", "extra/hour", "extra/month"):
         table.add_column(heading, header_style="dim", justify="left" if heading == "type" else "right")
     for fit in fitting:
         table.add_row(

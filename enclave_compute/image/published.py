@@ -107,7 +107,10 @@ def read_measurements(path: Path) -> PublishedMeasurements:
         with path.open("rb") as file:
             return PublishedMeasurements.decode_untrusted(file.read(MEASUREMENTS_MAX_BYTES + 1))
     except OSError as error:
-        raise ImageBuildError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ImageBuildError(
+            f"{path}: cannot be read ({error.strerror})",
+            hint="give the published file: measurements.json of that version",
+        ) from error
 
 
 def differences(stated: PublishedMeasurements, rebuilt: Rebuilt) -> list[Difference]:

@@ -20,7 +20,18 @@ from protos.release.history import AgreedReleases, SignedChange, releases_after,
 
 
 def propose(agreed: AgreedReleases, *, added: Sequence[Release], ends_s: Mapping[str, int]) -> ReleaseChange:
-    """The next change: it adds `added` and moves the end of releases, by name, to an earlier second."""
+    """The next change: it adds `added` and moves the end of releases, by name, to an earlier second.
+
+    People tell releases apart by name, and later changes end them by it: an added one has a name of its own.
+    """
+    names = [release.name for release in (*agreed.releases, *added)]
+    for release in added:
+        if names.count(release.name) > 1:
+            raise AgreementError(
+                f"release {release.name!r}: got {names.count(release.name)} releases of this name, "
+                "expected one",
+                hint="give the added release another `name`, such as the next version",
+            )
     change = ReleaseChange(
         agreement_digest=agreed.agreement.digest(),
         number=len(agreed.changes) + 1,

@@ -285,7 +285,10 @@ class MeasurementMismatchError(AttestationError):
     """PCR0, PCR1 and PCR2 are not those of any allowed release."""
 
     code = "attestation/measurement-mismatch"
-    next_step = "find out which code this is; if it is a newer release, all parties have to agree on it first"
+    next_step = (
+        "find out which code this is; if it is a newer release that the parties agreed on, use the "
+        "agreement's file with their release change"
+    )
 
 
 class RootNotAllowedError(MeasurementMismatchError):

@@ -46,6 +46,7 @@ from party_client.leak_report import LeakReport, leak_report
 from party_client.pages.leak_report_page import leak_report_page
 from protos.formats.agreement import Agreement
 from protos.plan import compile_query
+from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -104,12 +105,17 @@ def check_command(*, file: Path, page: Path | None, trust: Trust, as_json: bool)
     Example:
       concordat agreement check flights.agreement --html flights.html
     """
-    agreement = load_agreed(file).agreement
+    agreed = load_agreed(file)
     roots = trust.anchors()
-    found = _report(agreement, roots)
+    found = _report(agreed.agreement, roots)
     if page is not None:
         files.replace(page, leak_report_page(found).encode())
-    emit(as_json, _check_facts(found), lambda out: render_report(found, out))
+
+    def render(out: Console) -> None:
+        render_report(found, out)
+        _render_changes_of_releases(agreed, out)
+
+    emit(as_json, {**_check_facts(found), "release_changes": history_facts(agreed)}, render)
     _require_signable(found, roots)
 
 
@@ -128,8 +134,7 @@ def show(*, file: Path, as_json: bool) -> None:
 
     def render(out: Console) -> None:
         render_agreement(agreement, out)
-        if agreed.changes:
-            say(out, "\n".join(["", "Releases after the changes in this file", *history_lines(agreed)]))
+        _render_changes_of_releases(agreed, out)
 
     emit(as_json, {**facts(agreement), "release_changes": history_facts(agreed)}, render)
 
@@ -141,16 +146,30 @@ def show(*, file: Path, as_json: bool) -> None:
 def diff_command(*, before: Path, after: Path, as_json: bool) -> None:
     """Show in words what differs between two agreements.
 
-    Changes that let more happen stand out.
+    Changes that let more happen stand out. Release changes in the files are no part of the agreements; it is
+    said where they differ.
 
     \b
     Example:
       concordat agreement diff last_year.agreement flights.agreement
     """
-    first, second = load_agreed(before).agreement, load_agreed(after).agreement
-    changes = diff(first, second)
-    value = {"before": first.digest(), "after": second.digest(), "changes": [vars(item) for item in changes]}
-    emit(as_json, value, lambda out: render_changes(changes, out))
+    first, second = load_agreed(before), load_agreed(after)
+    changes = diff(first.agreement, second.agreement)
+    same_history = first.head == second.head
+
+    def render(out: Console) -> None:
+        render_changes(changes, out)
+        if not same_history:
+            for path, agreed in ((before, first), (after, second)):
+                say(out, "\n".join(["", f"Releases by {path}", *history_lines(agreed)]))
+
+    value = {
+        "before": first.agreement.digest(),
+        "after": second.agreement.digest(),
+        "changes": [vars(item) for item in changes],
+        "same_release_changes": same_history,
+    }
+    emit(as_json, value, render)
 
 
 @group.command("sign")
@@ -233,6 +252,12 @@ def approvals(*, file: Path, approval_files: tuple[Path, ...], as_json: bool) ->
     emit(as_json, value, lambda out: render_approvals(agreement, status, out))
     if not status.in_force:
         raise click.exceptions.Exit(1)
+
+
+def _render_changes_of_releases(agreed: AgreedReleases, out: Console) -> None:
+    """What counts in place of the agreement's own releases, if parties have changed them in this file."""
+    if agreed.changes:
+        say(out, "\n".join(["", "Releases after the changes in this file", *history_lines(agreed)]))
 
 
 def _report(agreement: Agreement, roots: Anchors) -> LeakReport:

@@ -23,10 +23,11 @@ from party_client.cli.agreed import (
 )
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.job_budget import budget
-from party_client.cli.options import identity_option
-from party_client.cli.present import emit, json_option, note, printable, say, table, warn
+from party_client.cli.options import identity_option, state_option
+from party_client.cli.present import console, emit, json_option, note, printable, say, table, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
+from party_client.release_memory import require_not_older
 from protos.formats.limits import NONCE_BYTES
 from protos.release.history import AgreedReleases
 
@@ -58,6 +59,8 @@ def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -
     with connect(connection) as coordinator:
         job = coordinator.start_job(agreement.digest())
         if not no_wait:
+            if console(stderr=True).is_terminal:
+                note(f"job {job.job_id}: its enclave is starting")
             job = wait_until_running(coordinator, job.job_id)
     emit(as_json, facts(job), lambda out: out.print(printable(job.job_id)))
 
@@ -119,6 +122,7 @@ def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
 @group.command()
 @click.argument("job_id", metavar="JOB")
 @agreement_option
+@state_option
 @connection_options
 @trust_options
 @json_option
@@ -126,6 +130,7 @@ def verify(
     *,
     job_id: str,
     agreed: AgreedReleases,
+    state: Path,
     connection: Connection,
     trust: Trust,
     as_json: bool,
@@ -133,13 +138,14 @@ def verify(
     """Challenge the enclave of JOB and verify its answer.
 
     It has to prove, for a fresh nonce, which code it runs, to which agreement it is bound, and which keys are
-    its own.
+    its own. A file of the agreement without a release change that was relied on here before is refused.
 
     \b
     Example:
       concordat job verify 26fc3eef023ae66d --agreement flights.agreement \\
           --as airline
     """
+    require_not_older(agreed, state / "releases")
     nonce = secrets.token_bytes(NONCE_BYTES)
     with connect(connection) as coordinator:
         document, key_bundle = coordinator.attest(job_id, nonce)

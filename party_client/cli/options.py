@@ -25,7 +25,8 @@ def state_option(command: _Command) -> _Command:
         envvar="CONCORDAT_HOME",
         default=lambda: Path.home() / ".concordat",
         metavar="DIR",
-        help="Where unfinished uploads are remembered.  [env: CONCORDAT_HOME; default: ~/.concordat]",
+        help="Where unfinished uploads and release changes are remembered.  "
+        "[env: CONCORDAT_HOME; default: ~/.concordat]",
     )
     return option(command)
 

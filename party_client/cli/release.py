@@ -19,7 +19,7 @@ from party_client.cli.present import emit, json_option, say, warn
 from party_client.identity import Identity, PublicIdentity
 from party_client.published import load_measurements, read_measurements, signature_files, write_signature
 from protos.formats.identifiers import from_hex
-from protos.formats.participants import FINGERPRINT_BYTES
+from protos.formats.participants import FINGERPRINT_BYTES, UNSIGNED_EMULATOR_SHA256
 from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.measurements import PublishedMeasurements
 
@@ -130,7 +130,19 @@ def verify(*, file: Path, signer_files: tuple[Path, ...], needed: int | None, as
     metavar="HEX",
     help="Fingerprint of the root that has to vouch for it; default: AWS's Nitro root G1.",
 )
-def toml_command(*, file: Path, signer_files: tuple[Path, ...], needed: int | None, root_sha256: str) -> None:
+@click.option(
+    "--unsafe-emulator",
+    is_flag=True,
+    help="UNSAFE: for QEMU's emulator, whose documents end at no root, in place of --root-sha256.",
+)
+def toml_command(
+    *,
+    file: Path,
+    signer_files: tuple[Path, ...],
+    needed: int | None,
+    root_sha256: str,
+    unsafe_emulator: bool,
+) -> None:
     """Print FILE as a [[releases]] entry.
 
     For an agreement, once its signatures are verified.
@@ -140,7 +152,11 @@ def toml_command(*, file: Path, signer_files: tuple[Path, ...], needed: int | No
       concordat release toml measurements.json --signer keys/builder.pub \\
           > release.toml
     """
-    root = from_hex(root_sha256.replace(":", "").lower(), length=FINGERPRINT_BYTES, what="--root-sha256")
+    root = (
+        UNSIGNED_EMULATOR_SHA256
+        if unsafe_emulator
+        else from_hex(root_sha256.replace(":", "").lower(), length=FINGERPRINT_BYTES, what="--root-sha256")
+    )
     signers = [PublicIdentity.load(path) for path in signer_files]
     measurements, _ = load_measurements(file, signers=signers, needed=needed or len(signers))
     release = measurements.release(root_sha256=root)
@@ -152,10 +168,11 @@ def toml_command(*, file: Path, signer_files: tuple[Path, ...], needed: int | No
 
 
 def _lines(measurements: PublishedMeasurements) -> list[str]:
+    width = max(map(len, measurements.inputs))
     return [
         f"version  {measurements.version}, stated on {measurements.built_on}",
         *(f"{name.upper():<8} {value.hex()}" for name, value in measurements.registers().items()),
-        *(f"input    {name}  {value}" for name, value in measurements.inputs.items()),
+        *(f"input    {name:<{width}}  {value}" for name, value in measurements.inputs.items()),
     ]
 
 

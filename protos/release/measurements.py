@@ -208,7 +208,8 @@ def _json_fields(data: bytes) -> dict[str, Any]:
     fields = _table(value, what="measurements")
     if fields.get("format") != MEASUREMENTS_LABEL:
         raise FormatError(
-            f"measurements: got format {str(fields.get('format'))[:70]!r}, expected {MEASUREMENTS_LABEL!r}"
+            f"measurements: got format {str(fields.get('format'))[:70]!r}, expected {MEASUREMENTS_LABEL!r}",
+            hint="give the published file: measurements.json of a version",
         )
     expected = {"format", "version", "built_on", "pcrs", "inputs"}
     if fields.keys() != expected:

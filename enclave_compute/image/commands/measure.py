@@ -10,6 +10,7 @@ import click
 from enclave_compute.image.commands.image_file import image_argument, progress
 from enclave_compute.image.eif import read_image
 from enclave_compute.image.release import release_toml
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
 from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256, ROOT_SHA256_BYTES
 
 
@@ -34,9 +35,16 @@ def _fingerprint(_: click.Context, __: click.Parameter, value: str) -> str:
     metavar="HEX",
     help="Fingerprint of the root its documents will end at; default: AWS's Nitro root G1.",
 )
+@click.option(
+    "--unsafe-emulator",
+    is_flag=True,
+    help="UNSAFE: for QEMU's emulator, whose documents end at no root, in place of --root-sha256.",
+)
 @click.option("--json", "form", flag_value="json", help="As JSON.")
 @click.option("--toml", "form", flag_value="toml", help="As a [[releases]] entry for an agreement.")
-def measure_command(file: Path, name: str | None, root_sha256: str, form: str | None) -> None:
+def measure_command(
+    file: Path, name: str | None, root_sha256: str, form: str | None, unsafe_emulator: bool
+) -> None:
     """Show the PCRs of an enclave image file.
 
     PCR0, PCR1 and PCR2, and PCR8 if it is signed: what the security module of an enclave that was started
@@ -47,10 +55,12 @@ def measure_command(file: Path, name: str | None, root_sha256: str, form: str | 
     Examples:
       concordat image measure concordat.eif
       concordat image measure concordat.eif --toml > release.toml
+      concordat image measure concordat.eif --unsafe-emulator --toml
     """
     with progress(file, "measuring") as advance:
         measured = read_image(file, advance=advance).measurements.as_hex()
-    release = {"name": name or file.stem, **measured, "root_sha256": root_sha256}
+    root = UNSIGNED_EMULATOR_SHA256.hex() if unsafe_emulator else root_sha256
+    release = {"name": name or file.stem, **measured, "root_sha256": root}
     if form == "json":
         click.echo(json.dumps(release, indent=2))
     elif form == "toml":  # PCR8 names who signed and not what runs: an agreement has no place for it

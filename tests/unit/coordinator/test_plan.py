@@ -110,7 +110,7 @@ def test_threads_are_rounded_up_to_whole_cores() -> None:
     [
         ({"enclaves": False}, "holds no enclaves"),
         ({"vcpus": 2}, "leaves 0 vCPUs to the parent, which needs 2"),
-        ({"memory_gib": 4}, "MiB to the parent, which needs 2048"),
+        ({"memory_gib": 1}, "leaves 0 MiB to the parent, which needs 2048"),
         ({"vcpus": 8, "numa_nodes": 4}, "a NUMA node has 1986 MiB"),
     ],
 )

@@ -147,6 +147,7 @@ def test_when_one_half_is_killed_all_of_it_ends(
     eventually(lambda: not launcher.is_alive(address))
     assert pids_in(address) == []
     assert [path.name for path in Path(address).parent.iterdir()] == ["machine.pid"]
+    assert ("(QEMU was killed by signal 9)" in console.read_text()) == (role == b"qemu")
 
 
 def test_when_the_machine_is_killed_nobody_is_left(

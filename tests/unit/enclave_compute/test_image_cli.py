@@ -13,7 +13,7 @@ from enclave_compute.image.cli import group
 from enclave_compute.image.eif import ImageFileError, read_image
 from party_client.attestation.roots import AWS_ROOT_G1_SHA256
 from party_client.cli.main import main
-from protos.formats.participants import Release
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
 from tests.eif_files import COMMAND_LINE, GOOD, METADATA, METADATA_JSON, RAMDISK, image_file
 from tests.image_signers import certificate_pem, key_pem, signer
 
@@ -61,6 +61,11 @@ def test_the_toml_is_a_release_of_an_agreement(signed: Path) -> None:
     assert Release(release["name"], pcr0, pcr1, pcr2, root) == (
         Release("signed", measured.pcr0, measured.pcr1, measured.pcr2, AWS_ROOT_G1_SHA256)
     )
+
+
+def test_a_release_of_the_emulator_is_asked_for_by_name(image: Path) -> None:
+    (release,) = tomllib.loads(run("measure", image, "--unsafe-emulator", "--toml"))["releases"]
+    assert release["root_sha256"] == UNSIGNED_EMULATOR_SHA256.hex()
 
 
 def test_the_json_says_all_of_it(image: Path, signed: Path) -> None:

@@ -15,8 +15,10 @@ from party_client.agreements.agreement_file import save_agreement
 from party_client.agreements.errors import AgreementFileError, AgreementTextError
 from party_client.cli.main import main
 from party_client.published import signature_files
+from party_client.release_memory import require_not_older
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, SignatureError
+from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
 from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.measurements import PublishedMeasurements
 from tests.unit.party_client.written_agreement import (
@@ -142,6 +144,9 @@ def test_toml_of_measurements_compiles(concordat: Command, measurements: Path, t
     path.write_text(TEXT.partition("[[releases]]")[0] + out)
     (release,) = compile_toml(path).releases
     assert release == MEASUREMENTS.release(root_sha256=AWS_NITRO_ROOT_G1_SHA256)
+    emulated = ("--signer", "keys/airline.pub", "--unsafe-emulator")
+    _, out, _ = concordat("release", "toml", measurements, *emulated)
+    assert f'root_sha256 = "{UNSIGNED_EMULATOR_SHA256.hex()}"' in out
     status, out, _ = concordat("release", "toml", measurements, "--signer", "keys/weather_service.pub")
     assert (status, out) == (1, "")
 
@@ -259,6 +264,14 @@ def sign(concordat: Command, who: str, change: str = "second.change") -> tuple[i
     return concordat(*CHANGE, "sign", "flights.agreement", change, "--identity", f"keys/{who}.key", "--yes")
 
 
+def change(concordat: Command, *options: str) -> int:
+    """Proposed, signed by both parties, applied."""
+    propose(concordat, *options)
+    who = ("airline", "weather_service")
+    approvals = [sign(concordat, each)[1].split()[0] for each in who]
+    return concordat(*CHANGE, "apply", "flights.agreement", "second.change", *approvals)[0]
+
+
 def test_two_parties_move_to_another_release(
     concordat: Command, agreement: Agreement, tmp_path: Path
 ) -> None:
@@ -284,19 +297,25 @@ def test_two_parties_move_to_another_release(
         ("test", at(2026, 12)),
         ("2.0", at(2099)),
     ]
-    _, out, _ = concordat("agreement", "show", "flights.agreement")
-    assert "Releases after the changes in this file" in out
-    assert agreement.digest().hex() in out
+    for command in ("show", "check"):
+        _, out, _ = concordat("agreement", command, "flights.agreement")
+        after = out.partition("Releases after the changes in this file")[2]
+        assert "release '2.0', valid from 2026-06-01" in after
+        assert agreement.digest().hex() in out
+
+
+def test_an_added_release_has_a_name_of_its_own(concordat: Command, agreement: Agreement) -> None:
+    Path("same.toml").write_text(ADDED.replace('"2.0"', '"test"'))
+    for added in (["--add", "same.toml"], ["--add", "release.toml", "--add", "release.toml"]):
+        status, _, err = propose(concordat, *added)
+        assert (status, "got 2 releases of this name" in err) == (1, True)
 
 
 def test_a_file_with_changes_is_never_read_without_them(
     concordat: Command, agreement: Agreement, tmp_path: Path
 ) -> None:
-    propose(concordat, *END)
-    for who in ("airline", "weather_service"):
-        sign(concordat, who)
-    approvals = [f"second.change.{who}.approval" for who in ("airline", "weather_service")]
-    assert concordat(*CHANGE, "apply", "flights.agreement", "second.change", *approvals)[0] == 0
+    assert change(concordat, *END) == 0
+    approvals = ("second.change.airline.approval", "second.change.weather_service.approval")
     with pytest.raises(AgreementFileError, match="got an agreement with 1 release changes"):
         load_agreement(tmp_path / "flights.agreement")
     status, _, err = concordat(*CHANGE, "apply", "flights.agreement", "second.change", *approvals)
@@ -305,6 +324,20 @@ def test_a_file_with_changes_is_never_read_without_them(
     (tmp_path / "damaged.agreement").write_bytes(data.replace(agreement.digest(), bytes(48)))
     status, _, err = concordat(*CHANGE, "show", "damaged.agreement")
     assert (status, "expected" in err) == (1, True)
+
+
+def test_an_older_file_is_told_apart(concordat: Command, agreement: Agreement, tmp_path: Path) -> None:
+    save_agreement(tmp_path / "before.agreement", agreement)
+    both = ("agreement", "diff", "before.agreement", "flights.agreement")
+    assert "Releases by" not in concordat(*both)[1]
+    assert change(concordat, *END) == 0
+    _, out, _ = concordat(*both)
+    assert "until 2026-12-01 00:00:00 UTC" in out.partition("Releases by flights.agreement")[2]
+    assert answer(concordat(*both, "--json"))["same_release_changes"] is False
+    require_not_older(load_agreed(tmp_path / "flights.agreement"), tmp_path / "home/releases")
+    there = ("--coordinator", "127.0.0.1:1", "--plaintext", "--state", tmp_path / "home")
+    status, _, err = concordat("job", "verify", "0" * 16, "--agreement", "before.agreement", *there)
+    assert (status, "this client has relied on 1" in err) == (1, True)
 
 
 def test_a_gap_is_said_before_anybody_signs(concordat: Command, agreement: Agreement) -> None:
