@@ -47,17 +47,26 @@ def envelop(plaintext: bytes, recipient: Recipient) -> bytes:
     padder, encryptor = PKCS7(8 * _BLOCK_BYTES).padder(), Cipher(AES256(key), CBC(iv)).encryptor()
     padded = padder.update(plaintext) + padder.finalize()
     ciphertext = encryptor.update(padded) + encryptor.finalize()
-    enveloped = (
-        _VERSION_2 + _der(_SET, _recipient_info(recipient.spki, encrypted_key)) + _content(iv, ciphertext)
+    return assemble(
+        key_identifier=hashlib.sha256(recipient.spki).digest(),
+        encrypted_key=encrypted_key,
+        iv=iv,
+        ciphertext=ciphertext,
     )
+
+
+def assemble(*, key_identifier: bytes, encrypted_key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
+    """The message that has these parts."""
+    recipients = _der(_SET, _recipient_info(key_identifier, encrypted_key))
+    enveloped = _VERSION_2 + recipients + _content(iv, ciphertext)
     return _ber(_SEQUENCE, _ENVELOPED_DATA + _ber(_CONSTRUCTED_0, _ber(_SEQUENCE, enveloped)))
 
 
-def _recipient_info(spki: bytes, encrypted_key: bytes) -> bytes:
+def _recipient_info(key_identifier: bytes, encrypted_key: bytes) -> bytes:
     parameters = _der(_CONSTRUCTED_0, _SHA256) + _der(_CONSTRUCTED_1, _der(_SEQUENCE, _MGF1 + _SHA256))
     algorithm = _der(_SEQUENCE, _RSAES_OAEP + _der(_SEQUENCE, parameters))
-    key_identifier = _der(_PRIMITIVE_0, hashlib.sha256(spki).digest())
-    return _der(_SEQUENCE, _VERSION_2 + key_identifier + algorithm + _der(_OCTET_STRING, encrypted_key))
+    identifier = _der(_PRIMITIVE_0, key_identifier)
+    return _der(_SEQUENCE, _VERSION_2 + identifier + algorithm + _der(_OCTET_STRING, encrypted_key))
 
 
 def _content(iv: bytes, ciphertext: bytes) -> bytes:
