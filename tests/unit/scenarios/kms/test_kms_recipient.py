@@ -1,4 +1,4 @@
-"""The KMS lets go of a key only to the image and agreement that a policy names, and says what did not fit.
+"""The KMS lets go of a key only to the image and agreement that a policy names, and says what did not fit."""
 
 from __future__ import annotations
 
