@@ -8,6 +8,7 @@ modelled.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -66,6 +67,13 @@ def _address(got: str, wanted: str) -> bool:
         return False
 
 
+def _number(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError("expected a finite number")
+    return found
+
+
 def _date(text: str) -> datetime:
     """ISO 8601 with a zone, a date alone, or seconds since 1970."""
     try:
@@ -96,11 +104,11 @@ COMPARISONS: Final[dict[str, Comparison]] = {
     "ArnLike": _arn,
     "Bool": _truth,
     "IpAddress": _address,
-    "NumericEquals": _ordered(float, lambda got, limit: got == limit),
-    "NumericLessThan": _ordered(float, lambda got, limit: got < limit),
-    "NumericLessThanEquals": _ordered(float, lambda got, limit: got <= limit),
-    "NumericGreaterThan": _ordered(float, lambda got, limit: got > limit),
-    "NumericGreaterThanEquals": _ordered(float, lambda got, limit: got >= limit),
+    "NumericEquals": _ordered(_number, lambda got, limit: got == limit),
+    "NumericLessThan": _ordered(_number, lambda got, limit: got < limit),
+    "NumericLessThanEquals": _ordered(_number, lambda got, limit: got <= limit),
+    "NumericGreaterThan": _ordered(_number, lambda got, limit: got > limit),
+    "NumericGreaterThanEquals": _ordered(_number, lambda got, limit: got >= limit),
     "DateEquals": _ordered(_date, lambda got, limit: got == limit),
     "DateLessThan": _ordered(_date, lambda got, limit: got < limit),
     "DateLessThanEquals": _ordered(_date, lambda got, limit: got <= limit),

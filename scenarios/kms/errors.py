@@ -26,6 +26,12 @@ class StateFolderError(KmsError):
     code = "simulated-kms/state"
 
 
+class AddressError(KmsError):
+    """The server cannot listen where it was asked to."""
+
+    code = "simulated-kms/address"
+
+
 class RequestShapeError(KmsError):
     """The body is not one JSON object of the kind that the protocol has."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
+from scenarios.kms.errors import AddressError
 from scenarios.kms.service import BODY_MAX_BYTES, KmsService
 from scenarios.kms.sigv4 import SignedRequest
 
@@ -35,7 +36,13 @@ class KmsServer(ThreadingHTTPServer):
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(*tls_files)
         self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        super().__init__(address, _Handler)
+        try:
+            super().__init__(address, _Handler)
+        except OSError as error:
+            raise AddressError(
+                f"{address[0]}:{address[1]}: cannot listen there ({error.strerror or error})",
+                hint="name an IPv4 address of this computer and a free port; the certificate is for localhost",
+            ) from error
 
     @property
     def endpoint(self) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ import pytest
 from botocore.exceptions import SSLError
 from click.testing import CliRunner
 
-from scenarios.kms.errors import StateFolderError
+from scenarios.kms.errors import AddressError, StateFolderError
+from scenarios.kms.server import KmsServer
+from scenarios.kms.service import KmsService
 from scenarios.kms.store import KmsStore
 from scenarios.simulator import group
 from tests.kms_world import ROOT_USER, refused
@@ -132,6 +136,14 @@ def test_a_policy_that_cannot_be_judged_makes_no_key(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("error: key policy: statement 1: Principal: expected one in a key policy")
     assert KmsStore(tmp_path / "kms").every_key() == []
+
+
+def test_an_address_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        store = KmsStore(tmp_path)
+        service = KmsService(store, roots=None, clock=lambda: datetime.now(UTC), log=lambda record: None)
+        with pytest.raises(AddressError, match="cannot listen there"):
+            KmsServer(taken.getsockname(), service, store.tls_files(datetime.now(UTC)))
 
 
 def test_the_emulator_and_a_root_exclude_each_other(tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ REFUSED = [
     ({"Bool": {"aws:SecureTransport": "yes"}}, "expected true or false"),
     ({"Null": {PCR0: ["true", "false"]}}, "expected true or false"),
     ({"NumericLessThan": {"aws:EpochTime": "soon"}}, "could not convert"),
+    ({"NumericNotEquals": {"aws:EpochTime": "nan"}}, "expected a finite number"),
     ({"DateLessThan": {"aws:CurrentTime": "soon"}}, "Invalid isoformat"),
     ({"IpAddress": {"aws:SourceIp": "here"}}, "does not appear to be"),
     ({"ArnEquals": {"aws:PrincipalArn": "role/enclave"}}, "expected an ARN of six parts"),
