@@ -41,7 +41,7 @@ class KmsServer(ThreadingHTTPServer):
         except OSError as error:
             raise AddressError(
                 f"{address[0]}:{address[1]}: cannot listen there ({error.strerror or error})",
-                hint="name an IPv4 address of this computer and a free port; the certificate is for localhost",
+                hint="name an IPv4 address of this computer and a free port (TLS names localhost)",
             ) from error
 
     @property
