@@ -38,7 +38,7 @@ _state_option = click.option(
 
 @click.group("simulator")
 def group() -> None:
-    """The SIMULATED Nitro machine: for trying things out without AWS."""
+    """The SIMULATED Nitro machine and KMS: for trying things out without AWS."""
 
 
 @group.command("measure")
