@@ -105,12 +105,14 @@ stubs:
 UV_VERSION := 0.13.9
 UPGRADE :=
 
+# The AWS client of the tests holds packages back that a party has too: a party is locked to what was tested.
 lock: ## Resolve requirements/*.lock again (UPGRADE=--upgrade for newer versions)
 	@"$(PYTHON)" -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@set -e; for extra in build coordinator dev enclave fuzz party; do \
+		within=; test "$$extra" != party || within="--constraints requirements/dev.lock"; \
 		build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-			--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra "$$extra" \
+			--no-emit-index-url --no-emit-find-links $(UPGRADE) $$within --extra "$$extra" \
 			--output-file "requirements/$$extra.lock" pyproject.toml; \
 	done
 
