@@ -47,11 +47,17 @@ DELEGATION = {
 }
 
 
-def access(of: KeyTerms, *, opened: bool = False) -> KeyAccess:
-    """The key as planned; `opened`: somebody has added a statement that allows everybody everything."""
+PLANNED, BESIDE, ALONE = "as planned", "with a mistake beside it", "allowances alone"
+"""How a policy is tried: whole; with an allowance of everything for everybody; and without its denials."""
+
+
+def access(of: KeyTerms, how: str = PLANNED) -> KeyAccess:
+    """The key as planned, or changed."""
     statements = read_policy_untrusted(plan(of).key_policy, what="key policy", with_principals=True)
-    if opened:
+    if how == BESIDE:
         statements += read_policy_untrusted(DELEGATION, what="mistake", with_principals=True)
+    if how == ALONE:
+        statements = tuple(one for one in statements if one.allows)
     return KeyAccess(KEY_ARN, statements)
 
 
@@ -88,15 +94,15 @@ def test_the_agreed_enclaves_are_let_in(tmp_path: Path, action: str) -> None:
         assert decide(access(of), asked(of, one, action=action)).is_allowed
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["as planned", "with a mistake beside it"])
+@pytest.mark.parametrize("how", [PLANNED, BESIDE, ALONE])
 @pytest.mark.parametrize("register", ["PCR0", "PCR1", "PCR2", "PCR16"])
 @pytest.mark.parametrize("value", [OTHER, "00" * 48, None])
-def test_another_register_is_kept_out(tmp_path: Path, register: str, value: str | None, opened: bool) -> None:
+def test_another_register_is_kept_out(tmp_path: Path, register: str, value: str | None, how: str) -> None:
     of = terms(tmp_path, (FIRST, SECOND))
     wrong = registers(of, FIRST) | {register: value}
-    decision = decide(access(of, opened=opened), asked(of, FIRST, registers=wrong))
+    decision = decide(access(of, how), asked(of, FIRST, registers=wrong))
     assert not decision.is_allowed
-    assert decision.denied_by
+    assert bool(decision.denied_by) is (how != ALONE)
 
 
 @pytest.mark.parametrize("principal", [ROLE, ADMINISTRATOR, SEALER, MALLORY])
@@ -104,7 +110,7 @@ def test_nobody_decrypts_without_attestation(tmp_path: Path, principal: str) -> 
     """Even with an allowance for everybody, and a grant, beside the plan."""
     of = terms(tmp_path, (FIRST, SECOND))
     grant = Grant("g", principal, ("Decrypt", "GenerateDataKey", "GenerateDataKeyPair"))
-    opened = replace(access(of, opened=True), grants=(grant,))
+    opened = replace(access(of, BESIDE), grants=(grant,))
     for action in ("kms:Decrypt", "kms:GenerateDataKeyPair", "kms:DeriveSharedSecret"):
         decision = decide(opened, Request(principal, action, open=True))
         assert decision.is_allowed is (principal == SEALER and action == "kms:GenerateDataKeyPair")
@@ -113,15 +119,15 @@ def test_nobody_decrypts_without_attestation(tmp_path: Path, principal: str) -> 
     )
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["as planned", "with a mistake beside it"])
-def test_registers_of_two_releases_do_not_mix(tmp_path: Path, opened: bool) -> None:
+@pytest.mark.parametrize("how", [PLANNED, BESIDE, ALONE])
+def test_registers_of_two_releases_do_not_mix(tmp_path: Path, how: str) -> None:
     """Of all combinations of two releases' registers, only the two that were built are let in."""
     of = terms(tmp_path, (FIRST, SECOND))
     let_in = [
         (image, boot, application)
         for image, boot, application in itertools.product((FIRST, SECOND), repeat=3)
         if decide(
-            access(of, opened=opened),
+            access(of, how),
             asked(
                 of,
                 image,
@@ -150,6 +156,7 @@ def test_values_of_one_statement_would_mix(tmp_path: Path) -> None:
 
 
 def test_data_of_others_is_kept_out(tmp_path: Path) -> None:
+    """By the allowance: whoever reads by another statement does so from an agreed enclave at least."""
     of = terms(tmp_path)
     right = of.encryption_context("flights")
     assert right == {"agreement": of.agreement_digest.hex(), "party": "airline", "dataset": "flights"}
@@ -163,8 +170,8 @@ def test_data_of_others_is_kept_out(tmp_path: Path) -> None:
         assert not decide(access(of), asked(of, FIRST, encryption_context=wrong)).is_allowed
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["as planned", "with a mistake beside it"])
-def test_each_release_has_its_time(tmp_path: Path, opened: bool) -> None:
+@pytest.mark.parametrize("how", [PLANNED, BESIDE, ALONE])
+def test_each_release_has_its_time(tmp_path: Path, how: str) -> None:
     begin_s, end_s = int(NOW.timestamp()) - 1000, int(NOW.timestamp()) + 1000
     bounded = release("bounded", 0x30, valid_from_s=begin_s, valid_until_s=end_s)
     of = terms(tmp_path, (bounded, SECOND))
@@ -172,7 +179,7 @@ def test_each_release_has_its_time(tmp_path: Path, opened: bool) -> None:
 
     def open_at(one: Release, time_s: int) -> bool:
         values = {"aws:currenttime": (iso_time(time_s),)}
-        return decide(access(of, opened=opened), asked(of, one, values=values)).is_allowed
+        return decide(access(of, how), asked(of, one, values=values)).is_allowed
 
     assert [open_at(bounded, time) for time in (begin_s - 1, begin_s, end_s - 1, end_s)] == [
         *(False, True, True, False)
@@ -207,14 +214,14 @@ def test_administrators_and_sealers_have_what_they_need_and_no_more(tmp_path: Pa
     assert not may(SEALER, "kms:Decrypt")
     for action in ("kms:PutKeyPolicy", "kms:CreateGrant", "kms:ReEncryptFrom", "kms:ScheduleKeyDeletion"):
         assert not may(ROLE, action)
-        assert decide(access(of, opened=True), Request(ROLE, action, open=True)).denied_by
+        assert decide(access(of, BESIDE), Request(ROLE, action, open=True)).denied_by
         assert not may(f"arn:aws:iam::{ACCOUNT}:root", action)
 
 
 @pytest.mark.parametrize("action", NEVER)
 def test_what_nobody_needs_is_denied_to_everybody(tmp_path: Path, action: str) -> None:
     """With an allowance for everybody beside the plan."""
-    opened = access(terms(tmp_path), opened=True)
+    opened = access(terms(tmp_path), BESIDE)
     for principal in (ADMINISTRATOR, SEALER, ROLE, MALLORY, f"arn:aws:iam::{ACCOUNT}:root"):
         assert decide(opened, Request(principal, action, open=True)).denied_by
 
@@ -223,7 +230,7 @@ def test_what_nobody_needs_is_denied_to_everybody(tmp_path: Path, action: str) -
     "action", ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:Encrypt", "kms:DisableKey"]
 )
 def test_what_is_denied_to_the_enclaves_role_alone(tmp_path: Path, action: str) -> None:
-    opened = access(terms(tmp_path), opened=True)
+    opened = access(terms(tmp_path), BESIDE)
     assert decide(opened, Request(ROLE, action, open=True)).denied_by
     assert decide(opened, Request(ADMINISTRATOR, action, open=True)).is_allowed
 
@@ -231,7 +238,7 @@ def test_what_is_denied_to_the_enclaves_role_alone(tmp_path: Path, action: str) 
 def test_without_sealers_nobody_makes_data_keys_outside(tmp_path: Path) -> None:
     of = terms(tmp_path, place=replace(PLACE, sealers=()))
     for principal in (ROLE, SEALER, ADMINISTRATOR):
-        assert decide(access(of, opened=True), Request(principal, "kms:GenerateDataKey", open=True)).denied_by
+        assert decide(access(of, BESIDE), Request(principal, "kms:GenerateDataKey", open=True)).denied_by
     assert decide(access(of), asked(of, FIRST, action="kms:GenerateDataKey")).is_allowed
 
 
