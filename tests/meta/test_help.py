@@ -11,8 +11,8 @@ from party_client.cli.main import cli
 
 WIDTH = 80
 GROUPS = (
-    *("agreement", "attestation", "coordinator", "dataset", "identity", "image", "job", "receipt", "release"),
-    *("result", "tls"),
+    *("agreement", "attestation", "coordinator", "dataset", "identity", "image", "job", "kms", "receipt"),
+    *("release", "result", "tls"),
 )
 
 
