@@ -188,6 +188,16 @@ PLANTED: dict[str, tuple[str, Plant]] = {
             lambda condition: condition["StringEqualsIgnoreCase"].pop(f"{REGISTER}PCR16") and None
         ),
     ),
+    "PCR16 only if there is one": (
+        "other-agreement",
+        with_release_condition(
+            lambda condition: condition.update(
+                StringEqualsIgnoreCaseIfExists={
+                    f"{REGISTER}PCR16": condition["StringEqualsIgnoreCase"].pop(f"{REGISTER}PCR16")
+                }
+            )
+        ),
+    ),
     "another agreement": (
         "listed-agreement",
         with_release_condition(
@@ -211,6 +221,14 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     "further context": (
         "other-context",
         with_release_condition(lambda condition: condition.pop("ForAllValues:StringEquals") and None),
+    ),
+    "one entry more of the context": (
+        "other-context",
+        with_release_condition(
+            lambda condition: condition["ForAllValues:StringEquals"]["kms:EncryptionContextKeys"].append(
+                "further"
+            )
+        ),
     ),
     "no end": (
         "outside-validity",
