@@ -8,6 +8,9 @@ Raises `ForkError`, `ChangeOrderError`, `FormatError` or `FileAccessError`.
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +23,27 @@ from protos.release.history import AgreedReleases
 
 SEEN_LABEL: Final = "concordat/seen-release-change/v1"
 _FILE_MAX_BYTES: Final = 1024
+_LOCK: Final = "lock"
 
 
 def require_not_older(agreed: AgreedReleases, folder: Path) -> None:
     """`agreed` has every change that was relied on from `folder` before; from now on that is its last one."""
     path = folder / f"{agreed.agreement.digest().hex()}.seen"
+    if agreed.changes or path.exists():
+        with _alone_in(folder):
+            _require_not_older(agreed, path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Until the other commands are through: one that is slower must not put back what it read before."""
+    files.make_folder(folder)
+    with (folder / _LOCK).open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _require_not_older(agreed: AgreedReleases, path: Path) -> None:
     seen = _read(path) if path.exists() else None
     digests = [change.digest() for change, _ in agreed.changes]
     if seen is not None:
@@ -42,7 +61,6 @@ def require_not_older(agreed: AgreedReleases, folder: Path) -> None:
         if len(digests) == number:
             return
     if digests:
-        files.make_folder(folder)
         files.replace(path, encode({"label": SEEN_LABEL, "number": len(digests), "digest": digests[-1]}))
 
 
