@@ -10,16 +10,16 @@ import pytest
 from party_client import files
 from party_client.release_memory import require_not_older
 from protos.release.errors import ChangeOrderError
-from protos.release.history import AgreedReleases, verify_changes_untrusted
+from protos.release.history import AgreedReleases, SignedChange, verify_changes_untrusted
 from tests import releases_world as world
-from tests.world import ADVERTISER, PUBLISHER
+from tests.world import ADVERTISER, PUBLISHER, VALID_UNTIL_S
 
 
 def agreed_after(count: int) -> AgreedReleases:
     """The agreement with its first `count` changes, each of which ends the release it began with earlier."""
     agreement = world.agreed_on()
     (release,) = agreement.releases
-    signed = []
+    signed: list[SignedChange] = []
     for number in range(count):
         before = verify_changes_untrusted(agreement, signed)
         change = world.change(
@@ -27,7 +27,7 @@ def agreed_after(count: int) -> AgreedReleases:
             number=number + 1,
             previous=before.head,
             added=(),
-            ended=(world.ended(release, world.VALID_UNTIL_S - 1000 * (number + 1)),),
+            ended=(world.ended(release, VALID_UNTIL_S - 1000 * (number + 1)),),
         )
         signed.append(world.signed(change, PUBLISHER, ADVERTISER))
     return verify_changes_untrusted(agreement, signed)
