@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enclave_compute.errors import RefusedError
 from enclave_compute.samplers import Sampler
 from protos.formats.calls import Refusal
-from protos.privacy import Key, Noise, NoisePlan, NoisyOutput, mean_sum_column
+from protos.privacy import Noise, NoisePlan, NoisyOutput, mean_sum_column
 
 ExactColumns = Mapping[str, Sequence[int]]
 """By name of `ExactColumn`: a number for each cell, 0 where SQL would say NULL. Sums of means as they are."""
@@ -52,17 +52,6 @@ def add_noise(plan: NoisePlan, exact: ExactColumns, sampler: Sampler) -> NoisyCe
             chosen = _centred(plan, exact, name, shown)
             noisy[name] = _with_noise(chosen, column.noise, sampler)
     return NoisyCells(shown, {output.name: _released(output, noisy) for output in plan.outputs})
-
-
-def in_domain(keys: Sequence[Key], found: Sequence[Key], exact: ExactColumns) -> ExactColumns:
-    """The exact columns for `keys`, all that were declared: 0 for those that nobody is in, none for others.
-
-    `found` are the keys of the cells in `exact`. Whether a key was found, or one that was not declared, is
-    not to be seen in what comes back, except in its numbers.
-    """
-    position = {key: cell for cell, key in enumerate(found)}
-    cells = [position.get(key) for key in keys]
-    return {name: [0 if cell is None else column[cell] for cell in cells] for name, column in exact.items()}
 
 
 def _cells(plan: NoisePlan, exact: ExactColumns) -> int:

@@ -29,7 +29,6 @@ from protos.formats.errors import FormatError
 from protos.formats.identifiers import require_slug
 
 ANALYSES: Final = frozenset({"aggregation", "custom", "list"})
-QUERY_DIGEST: Final = re.compile(r"[0-9a-f]{96}")
 ROWS_PER_UNIT_MAX: Final = 1_000_000
 _ROWS_MAX: Final = 2**40
 _NUMBER_MAX_CHARACTERS: Final = 41

@@ -47,15 +47,6 @@ class Contribution:
                     f"contribution bound {name}: got {value}, expected from 1 to {CONTRIBUTION_MAX}"
                 )
 
-    @classmethod
-    def of_rows(cls, rows: int) -> Contribution:
-        """Where only the number of rows of a unit is bounded: they may all be in one group or all apart."""
-        return cls(rows, rows, rows)
-
-    def replaced(self) -> Contribution:
-        """Where another row may come for each that goes: the bound for the optional side of a LEFT JOIN."""
-        return Contribution(2 * self.rows, 2 * self.groups, 2 * self.rows_per_group)
-
 
 @dataclass(frozen=True)
 class Sensitivity:

@@ -22,7 +22,7 @@ def seconds() -> dict[Mechanism, list[float]]:
 def _seconds(mechanism: Mechanism) -> list[float]:
     share = Budget(Fraction(1), Fraction(1, 10**6), mechanism).each_of(10)
     total = NoisyOutput("total", "sum", low=0, high=10**9)
-    plan = plan_noise([total], [Stake("owner", Contribution.of_rows(3), share)], keys="declared")
+    plan = plan_noise([total], [Stake("owner", Contribution(3, 3, 3), share)], keys="declared")
     exact = {"total": list(range(CELLS))}
     taken = []
     for _ in range(_TIMES):

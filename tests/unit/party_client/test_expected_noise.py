@@ -35,7 +35,7 @@ TYPICAL = {"s": Fraction(200), "m": Fraction(35)}
 @pytest.mark.parametrize("mechanism", ["gaussian", "laplace"])
 def test_errors_are_as_announced(mechanism: Mechanism) -> None:
     budget = Budget(Fraction(2), Fraction(1, 10**6), mechanism)
-    stakes = [Stake("shop", Contribution.of_rows(2), budget.each_of(3))]
+    stakes = [Stake("shop", Contribution(2, 2, 2), budget.each_of(3))]
     plan = plan_noise(OUTPUTS, stakes, keys="declared")
     announced = preview(plan, rows=ROWS, typical=TYPICAL)
     assert announced.least_units == {}
@@ -54,7 +54,7 @@ def test_errors_are_as_announced(mechanism: Mechanism) -> None:
 def test_less_epsilon_means_more_error() -> None:
     def error(epsilon: Fraction) -> float:
         budget = Budget(epsilon, Fraction(1, 10**6), "gaussian")
-        stakes = [Stake("shop", Contribution.of_rows(1), budget.allowance)]
+        stakes = [Stake("shop", Contribution(1, 1, 1), budget.allowance)]
         plan = plan_noise(OUTPUTS[:1], stakes, keys="selected")
         shown = preview(plan, rows=100)
         assert shown.least_units == {"shop": plan.thresholds[0].least}
@@ -69,7 +69,7 @@ def test_without_a_typical_value_the_middle_of_the_clamp_is_taken() -> None:
     budget = Budget(Fraction(2), Fraction(0), "laplace")
     plan = plan_noise(
         [NoisyOutput("s", "sum", low=-5, high=5), NoisyOutput("m", "mean", low=0, high=8)],
-        [Stake("shop", Contribution.of_rows(1), budget.allowance)],
+        [Stake("shop", Contribution(1, 1, 1), budget.allowance)],
         keys="declared",
     )
     total, mean = preview(plan, rows=50).outputs
@@ -79,8 +79,6 @@ def test_without_a_typical_value_the_middle_of_the_clamp_is_taken() -> None:
 
 def test_a_group_has_rows() -> None:
     budget = Budget(Fraction(2), Fraction(0), "laplace")
-    plan = plan_noise(
-        [OUTPUTS[0]], [Stake("shop", Contribution.of_rows(1), budget.allowance)], keys="declared"
-    )
+    plan = plan_noise([OUTPUTS[0]], [Stake("shop", Contribution(1, 1, 1), budget.allowance)], keys="declared")
     with pytest.raises(PrivacyParameterError):
         preview(plan, rows=0)

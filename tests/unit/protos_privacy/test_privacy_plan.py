@@ -28,7 +28,7 @@ from protos.privacy.loss import Mechanism
 from protos.privacy.tails import reach_of, tail
 from tests.noise_statistics import gaussian_mass, laplace_mass
 
-ONE = Contribution.of_rows(1)
+ONE = Contribution(1, 1, 1)
 COUNT = NoisyOutput("n", "rows")
 
 
@@ -52,7 +52,7 @@ def test_one_column_takes_the_whole_share() -> None:
 
 
 def test_laplace_scales_by_the_sum_of_changes() -> None:
-    bounded = stake(contribution=Contribution.of_rows(3), mechanism="laplace")
+    bounded = stake(contribution=Contribution(3, 3, 3), mechanism="laplace")
     plan = plan_noise([NoisyOutput("s", "sum", low=-7, high=2)], [bounded], keys="declared")
     assert plan.columns[0].noise == Noise("laplace", Fraction(42))
     assert plan.cost_of("shop").amount == Fraction(1, 2)
@@ -68,7 +68,7 @@ def test_weights_divide_the_share() -> None:
 
 
 def test_the_owner_who_needs_most_decides_and_nobody_pays_for_more() -> None:
-    careful = stake("club", Contribution.of_rows(4), Fraction(1, 8))
+    careful = stake("club", Contribution(4, 4, 4), Fraction(1, 8))
     plan = plan_noise([COUNT], [stake(), careful], keys="declared")
     assert plan.columns[0].noise == Noise("gaussian", Fraction(64))  # 4² / (2 * 1/8)
     assert plan.cost_of("club").amount == Fraction(1, 8)
@@ -106,7 +106,7 @@ def test_units_need_less_noise_for_their_own_owner_than_for_another() -> None:
 
 
 def test_units_that_are_everybodys_are_counted_once_for_all() -> None:
-    many = Contribution.of_rows(9)
+    many = Contribution(9, 9, 9)
     stakes = [stake("shop", many), stake("bank", many)]
     outputs = [COUNT, NoisyOutput("people", "units", owner="shop")]
     shared = plan_noise(outputs, stakes, keys="selected", shared_units="people")
@@ -139,10 +139,6 @@ def test_sensitivity_is_the_largest_of_all_ways_to_place_rows(
     contribution = Contribution(rows, groups, rows_per_group)
     assert sensitivity("rows", contribution, own=True, largest=1) == Sensitivity(l1, l2_squared)
     assert sensitivity("units", contribution, own=True, largest=1).l1 == min(rows, groups) >= units
-
-
-def test_a_replaced_row_counts_twice() -> None:
-    assert Contribution(3, 2, 2).replaced() == Contribution(6, 4, 4)
 
 
 NOISES = [
