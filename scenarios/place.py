@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 
 UNSAFE_EMULATOR: Final = ("--unsafe-emulator",)
 """What commands are told about enclaves in an emulator that signs nothing."""

@@ -8,6 +8,7 @@ from party_client.identity import fingerprint
 from party_client.times import time_text
 from protos.formats import canonical, limits
 from protos.formats.agreement import Agreement
+from protos.release.roots import is_unsigned_emulator
 
 
 def facts(agreement: Agreement) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def facts(agreement: Agreement) -> dict[str, Any]:
             entry["fingerprint"] = fingerprint(person)
     return {
         "digest": agreement.digest(),
-        "unsigned_emulator": any(release.is_unsigned_emulator for release in agreement.releases),
+        "unsigned_emulator": any(is_unsigned_emulator(release) for release in agreement.releases),
         "valid_from": time_text(agreement.valid_from_s),
         "valid_until": time_text(agreement.valid_until_s),
         **fields,

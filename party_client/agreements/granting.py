@@ -1,7 +1,7 @@
 """Which uses the queries of an agreement need beyond what is granted, and which grants none of them needs.
 
 For owners who write their rules from the queries that they want to allow: it works although the enclave would
-refuse the agreement as it stands. Everything follows from `protos.plan.smallest_grants`. Where owners have
+refuse the agreement as it stands. Everything follows from `smallest_grants`. Where owners have
 privacy budgets, a query that no noise could be made for is refused here as well.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from party_client.agreements.errors import AgreementError
+from party_client.agreements.grants import Grants, smallest_grants, together
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Column, Dataset
-from protos.plan import QueryRefusedError, compile_query, smallest_grants
-from protos.plan.grants import Grants, together
+from protos.plan import QueryRefusedError, compile_query
 
 
 @dataclass(frozen=True)

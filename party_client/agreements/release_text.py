@@ -19,7 +19,7 @@ from party_client.identity import PublicIdentity
 from party_client.published import load_measurements
 from protos.formats.identifiers import DIGEST_BYTES, from_hex
 from protos.formats.participants import FINGERPRINT_BYTES, Release
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256
 
 _KEYS: Final = ("name", "pcr0", "pcr1", "pcr2", "root_sha256")
 _VALIDITY: Final = ("valid_from", "valid_until")

@@ -14,6 +14,7 @@ from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.times import time_text, validity_text
 from protos.formats.agreement import Agreement
 from protos.formats.participants import Release
+from protos.release.roots import is_unsigned_emulator
 
 AWS: Final = "AWS"
 SIMULATED: Final = "SIMULATED"
@@ -44,7 +45,7 @@ class ReleaseCheck:
 
 def check_release(release: Release, roots: Anchors) -> ReleaseCheck:
     """`release` as it looks to somebody who believes `roots`."""
-    kind = EMULATOR if release.is_unsigned_emulator else UNKNOWN
+    kind = EMULATOR if is_unsigned_emulator(release) else UNKNOWN
     # Whoever accepts the emulator believes no root; what AWS's is called does not depend on that.
     for root in TrustedRoots.aws() if isinstance(roots, EmulatorUnsafe) else roots:
         if root.sha256 == release.root_sha256:

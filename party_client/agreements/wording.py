@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from party_client.attestation.emulator import UNSIGNED_EMULATOR
 from party_client.times import time_text
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 
 _SINGULAR: Final = {
     "analysts": "analyst",

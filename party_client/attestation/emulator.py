@@ -24,7 +24,8 @@ from party_client.attestation.errors import (
     NotTheEmulatorsError,
 )
 from party_client.attestation.roots import TrustedRoot, TrustedRoots
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256, is_unsigned_emulator
 
 PROTECTED_UNSIGNED: Final = bytes.fromhex("a10120")
 """{1: -1}: an algorithm that does not exist."""
@@ -104,9 +105,9 @@ def require_unmixed(releases: Sequence[Release]) -> None:
 
     Otherwise a party that meant real enclaves would have signed for the emulator as well.
     """
-    unsigned = [release.name for release in releases if release.is_unsigned_emulator]
+    unsigned = [release.name for release in releases if is_unsigned_emulator(release)]
     if unsigned and len(unsigned) != len(releases):
-        others = [release.name for release in releases if not release.is_unsigned_emulator]
+        others = [release.name for release in releases if not is_unsigned_emulator(release)]
         raise EmulatorMixedError(
             f"release {unsigned[0]!r} is of the {UNSIGNED_EMULATOR}, release {others[0]!r} is not"
         )
@@ -120,11 +121,11 @@ def require_fitting(releases: Sequence[Release], anchors: Anchors | None) -> Non
     """
     require_unmixed(releases)
     for release in releases:
-        if release.is_unsigned_emulator and not isinstance(anchors, EmulatorUnsafe):
+        if is_unsigned_emulator(release) and not isinstance(anchors, EmulatorUnsafe):
             raise EmulatorNotAcceptedError(
                 f"release {release.name!r} is of the {UNSIGNED_EMULATOR}: nobody vouches for what it runs"
             )
-        if isinstance(anchors, EmulatorUnsafe) and not release.is_unsigned_emulator:
+        if isinstance(anchors, EmulatorUnsafe) and not is_unsigned_emulator(release):
             raise EmulatorMixedError(
                 f"release {release.name!r}: got root {release.root_sha256.hex()}, expected the placeholder "
                 f"of the {UNSIGNED_EMULATOR}, which is all that was asked for"

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from party_client.attestation.errors import EmulatorMixedError, NoTrustedRootsError, RootFileError
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256
 
 AWS_PARTITION: Final = "aws"
 AWS_ROOT_G1_SHA256: Final = AWS_NITRO_ROOT_G1_SHA256

@@ -28,6 +28,7 @@ from party_client.times import time_text, validity_text
 from protos.formats.agreement import Agreement
 from protos.formats.query import Query
 from protos.formats.schema import Dataset
+from protos.release.roots import is_unsigned_emulator
 
 _INDENT: Final = (0, 0, 0, 4)
 _STYLES: Final = {"+": "green", "-": "red"}
@@ -182,7 +183,7 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
         ]
         valid = validity_text(release.valid_from_s, release.valid_until_s)
         _fields([*pcrs, ("root", release.root_sha256.hex()), ("valid", valid)], out)
-        if release.is_unsigned_emulator:
+        if is_unsigned_emulator(release):
             _line(f"  {EMULATOR}: {MEANINGS[EMULATOR]}", out, style="bold red")
 
 

@@ -19,9 +19,9 @@ from party_client.cli.present import emit, json_option, say, warn
 from party_client.identity import Identity, PublicIdentity
 from party_client.published import load_measurements, read_measurements, signature_files, write_signature
 from protos.formats.identifiers import from_hex
-from protos.formats.participants import FINGERPRINT_BYTES, UNSIGNED_EMULATOR_SHA256
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
+from protos.formats.participants import FINGERPRINT_BYTES
 from protos.release.measurements import PublishedMeasurements
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256, UNSIGNED_EMULATOR_SHA256
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound=Any)

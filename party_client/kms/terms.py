@@ -18,8 +18,8 @@ from party_client.kms.errors import KmsTermsError, NoReleaseError, ReleaseNotAws
 from party_client.times import time_text
 from protos.formats.agreement import Agreement
 from protos.formats.participants import Release
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.history import AgreedReleases
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256
 
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")

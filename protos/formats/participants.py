@@ -14,10 +14,6 @@ from protos.formats.errors import FormatError
 from protos.formats.identifiers import DIGEST_BYTES, require_slug
 
 FINGERPRINT_BYTES: Final = 32
-UNSIGNED_EMULATOR_SHA256: Final = bytes.fromhex(
-    "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b"
-)
-"""In place of a root's fingerprint: SHA-256 of the 64 zero bytes that QEMU's emulator has as certificate."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Release:
     pcr1: bytes
     pcr2: bytes
     root_sha256: bytes
-    """SHA-256 of the root certificate's DER bytes, or `UNSIGNED_EMULATOR_SHA256`: nobody vouches for it."""
+    """SHA-256 of the root certificate's DER bytes; parties know which (`protos.release.roots`)."""
     valid_from_s: int | None = None
     valid_until_s: int | None = None
     """Exclusive."""
@@ -78,11 +74,6 @@ class Release:
         """Whether the release may be relied on at this time, as far as its own validity goes."""
         begun = self.valid_from_s is None or self.valid_from_s <= time_s
         return begun and (self.valid_until_s is None or time_s < self.valid_until_s)
-
-    @property
-    def is_unsigned_emulator(self) -> bool:
-        """Whether whoever signs this accepts an emulator whose documents anybody could write."""
-        return self.root_sha256 == UNSIGNED_EMULATOR_SHA256
 
     def __post_init__(self) -> None:
         require_text(self.name, what="release name", max_characters=limits.NAME_MAX_CHARACTERS)

@@ -7,7 +7,6 @@ needs sqlglot and `protos.formats`, no engine and no data. The grammar is in `pr
 
 from protos.plan.compiler import compile_query
 from protos.plan.errors import Place, QueryRefusedError
-from protos.plan.grants import smallest_grants
 from protos.plan.plan import Output, Plan, Threshold, Usage
 
 __all__ = [
@@ -18,5 +17,4 @@ __all__ = [
     "Threshold",
     "Usage",
     "compile_query",
-    "smallest_grants",
 ]

@@ -30,7 +30,8 @@ from party_client.attestation import errors as refused
 from protos.formats import hpke
 from protos.formats.binding import KeyBundle, attestation_user_data, receipt_user_data
 from protos.formats.errors import FormatError
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.conformance.nitro.emulated import emulated_bank, emulated_document
 from tests.conformance.nitro.pki import INSTANCE, make_chain
 from tests.conformance.nitro.signing import (

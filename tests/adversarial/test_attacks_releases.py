@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from protos.formats.errors import ConcordatError, FormatError, SignatureError
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
 from protos.release.change import ReleaseChange, sign_change
 from protos.release.errors import (
     ChangeOrderError,
@@ -24,6 +24,7 @@ from protos.release.history import (
     SignedChange,
     verify_changes_untrusted,
 )
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.releases_world import (
     AHEAD_S,
     NOW_S,

@@ -22,7 +22,7 @@ from enclave_compute.image.eif import read_image
 from protos.formats.binding import KeyBundle, attestation_user_data
 from protos.formats.calls import Op
 from protos.formats.canonical import decode_untrusted, encode
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from scenarios.acts import Acts
 from scenarios.catalogue import BANKS
 from scenarios.errors import CommandError

@@ -12,9 +12,9 @@ import pytest
 
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
+from party_client.agreements.grants import smallest_grants, together
 from protos.formats.agreement import Agreement
-from protos.plan import QueryRefusedError, compile_query, smallest_grants
-from protos.plan.grants import together
+from protos.plan import QueryRefusedError, compile_query
 from tests.engine_world import MEMORY_MIB, load, query
 from tests.tpch import analyst, tables
 from tests.tpch.agreement import agreed_queries, agreement, plain_queries

@@ -10,8 +10,9 @@ import pytest
 
 from enclave_compute.disclosure import release
 from enclave_compute.engine import Engine
+from party_client.agreements.grants import smallest_grants
 from protos.formats.schema import USES, Dataset
-from protos.plan import QueryRefusedError, compile_query, smallest_grants
+from protos.plan import QueryRefusedError, compile_query
 from tests.engine_world import agreement as agreement_over
 from tests.engine_world import load, query, rows_of
 from tests.tpch import tables

@@ -10,19 +10,19 @@ import click
 from enclave_compute.image.commands.image_file import image_argument, progress
 from enclave_compute.image.eif import read_image
 from enclave_compute.image.release import release_toml
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256, ROOT_SHA256_BYTES
+from protos.formats.participants import FINGERPRINT_BYTES
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256, UNSIGNED_EMULATOR_SHA256
 
 
 def _fingerprint(_: click.Context, __: click.Parameter, value: str) -> str:
     """64 hexadecimal digits, colons between them or not, as lower case."""
     digits = value.replace(":", "").lower()
     try:
-        if len(bytes.fromhex(digits)) == ROOT_SHA256_BYTES:
+        if len(bytes.fromhex(digits)) == FINGERPRINT_BYTES:
             return digits
     except ValueError:
         pass
-    raise click.BadParameter(f"expected {ROOT_SHA256_BYTES} bytes as hexadecimal digits")
+    raise click.BadParameter(f"expected {FINGERPRINT_BYTES} bytes as hexadecimal digits")
 
 
 @click.command("measure")

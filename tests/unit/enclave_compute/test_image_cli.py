@@ -13,7 +13,8 @@ from enclave_compute.image.cli import group
 from enclave_compute.image.eif import ImageFileError, read_image
 from party_client.attestation.roots import AWS_ROOT_G1_SHA256
 from party_client.cli.main import main
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.eif_files import COMMAND_LINE, GOOD, METADATA, METADATA_JSON, RAMDISK, image_file
 from tests.image_signers import certificate_pem, key_pem, signer
 

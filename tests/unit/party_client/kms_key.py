@@ -15,8 +15,8 @@ from party_client.kms import KeyTerms, Place, key_terms, plan
 from party_client.kms.snapshot import Snapshot, read_snapshot_untrusted
 from protos.formats.agreement import Agreement
 from protos.formats.participants import Release
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.history import agreed_releases
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256
 from tests.unit.party_client.written_agreement import write
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

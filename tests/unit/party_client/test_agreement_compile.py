@@ -21,7 +21,7 @@ from party_client.attestation.errors import EmulatorMixedError
 from party_client.files import FileAccessError
 from party_client.identity_file import IdentityFileError
 from protos.formats.agreement import Agreement
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256, is_unsigned_emulator
 from tests.unit.party_client.written_agreement import (
     AIRLINE,
     ANALYST,
@@ -273,7 +273,7 @@ def test_releases_of_the_unsigned_emulator_stand_alone(tmp_path: Path) -> None:
     release = "[[releases]]" + TEXT.partition("[[releases]]")[2]
     unsigned = release.replace(ROOT_SHA256, UNSIGNED_EMULATOR_SHA256.hex()).replace('"test"', '"emulated"')
     write(tmp_path, {release: unsigned})
-    assert compile_toml(tmp_path / "flights.toml").releases[0].is_unsigned_emulator
+    assert is_unsigned_emulator(compile_toml(tmp_path / "flights.toml").releases[0])
     for both in (release + unsigned, unsigned + release):
         write(tmp_path, {release: both})
         with pytest.raises(

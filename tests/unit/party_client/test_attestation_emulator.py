@@ -31,7 +31,8 @@ from party_client.attestation import errors as refused
 from party_client.attestation.emulator import PLACEHOLDER, require_fitting, require_unmixed
 from protos.formats import hpke
 from protos.formats.binding import KeyBundle, attestation_user_data
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.conformance.nitro.emulated import (
     NOTHING,
     UNSIGNED,

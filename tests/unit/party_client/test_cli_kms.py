@@ -14,7 +14,7 @@ from party_client.agreements import compile_toml
 from party_client.agreements.agreement_file import save_agreement
 from party_client.cli.main import main
 from protos.formats.agreement import Agreement
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.unit.party_client.kms_key import (
     ACCOUNT,
     ADMINISTRATOR,

@@ -18,9 +18,8 @@ from party_client.published import signature_files
 from party_client.release_memory import require_not_older
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, SignatureError
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
-from protos.formats.roots import AWS_NITRO_ROOT_G1_SHA256
 from protos.release.measurements import PublishedMeasurements
+from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256, UNSIGNED_EMULATOR_SHA256
 from tests.unit.party_client.written_agreement import (
     AIRLINE,
     ANALYST,

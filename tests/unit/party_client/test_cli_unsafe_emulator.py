@@ -22,7 +22,7 @@ from party_client.cli.trust import UNSAFE_EMULATOR
 from party_client.client import Client, utc_now
 from party_client.receipts import RootFrom, verify_receipt
 from protos.formats.agreement import Agreement
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from scenarios.machine.documents import DocumentSigner
 from tests.conformance.nitro.emulated import emulated_document
 from tests.unit.party_client.whole_stack import Command, Stack, whole_stack

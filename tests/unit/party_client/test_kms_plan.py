@@ -19,8 +19,9 @@ from party_client.kms.plan import ADMINISTRATION, KEY_POLICY_MAX_BYTES, NEVER, c
 from party_client.kms.policy import read_policy_untrusted
 from party_client.kms.request import Request
 from party_client.kms.terms import iso_time
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256, Release
+from protos.formats.participants import Release
 from protos.release.history import agreed_releases
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.unit.party_client.kms_key import (
     ACCOUNT,
     ADMINISTRATOR,

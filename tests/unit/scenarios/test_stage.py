@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from protos.formats.participants import UNSIGNED_EMULATOR_SHA256
+from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from scenarios.acts import RESULT_FILE, Acts
 from scenarios.catalogue import BANKS
 from scenarios.errors import CommandError, MismatchError, ScenarioError

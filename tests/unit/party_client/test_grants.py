@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from party_client.agreements.grants import smallest_grants
 from protos.formats.schema import Dataset
-from protos.plan import QueryRefusedError, compile_query, smallest_grants
+from protos.plan import QueryRefusedError, compile_query
 from tests import engine_world as world
 from tests.unit.protos_plan.test_plan_compiler import ALLOWED
 from tests.unit.protos_plan.test_plan_derived import ALLOWED as DERIVED
