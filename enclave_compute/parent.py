@@ -1,4 +1,4 @@
-"""Where the parent is on the vsock, and where it finds the enclave. It is the only peer, and not trusted."""
+"""Where the parent is on the vsock. It is the only peer, and not trusted."""
 
 from __future__ import annotations
 
@@ -7,5 +7,3 @@ from typing import Final
 PARENT_CIDS: Final = frozenset({2, 3})
 """Context ids of whoever started the machine: 3 is the parent instance on AWS, 2 the host everywhere else. No
 other enclave and no other machine has either."""
-PORT: Final = 5000
-"""Where the enclave of an image listens."""

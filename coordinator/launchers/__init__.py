@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from coordinator.deadlines import Deadlines
-
-ENCLAVE_PORT: Final = 5000
-"""Where an enclave image listens on its vsock, emulated or not."""
 
 
 class Launcher(Protocol):

@@ -24,7 +24,8 @@ from typing import Final
 
 from coordinator.launchers.bounded_console import BoundedConsole
 from coordinator.launchers.children import end, start_tied
-from coordinator.launchers.heartbeat import HEARTBEAT_PORT, HeartbeatListener
+from coordinator.launchers.heartbeat import HeartbeatListener
+from protos.formats.frames import HEARTBEAT_PORT
 
 BOOTED_NAME: Final = "booted"
 """A file beside the socket, from the heartbeat on."""

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-HEARTBEAT_PORT: Final = 9000
-HEARTBEAT: Final = b"\xb7"
+from protos.formats.frames import HEARTBEAT
+
 _WAIT_S: Final = 5.0
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.deadlines import Deadlines
+from coordinator.launchers.dialling import dial
 from coordinator.launchers.processes import Machines, fresh_folder, remove_folder
 
 _SOCKET_NAME: Final = "enclave.sock"
@@ -52,14 +53,7 @@ class LocalLauncher:
 
     def connect(self, address: str, *, timeout_s: float) -> socket.socket:
         """A Unix stream socket connected to `address`."""
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            peer.settimeout(timeout_s)
-            peer.connect(address)
-        except BaseException:
-            peer.close()
-            raise
-        return peer
+        return dial(socket.AF_UNIX, address, timeout_s=timeout_s)
 
     def is_alive(self, address: str) -> bool:
         """Whether the machine's process runs."""

@@ -23,13 +23,14 @@ from typing import Final
 from coordinator import log
 from coordinator.deadlines import Deadlines
 from coordinator.errors import CoordinatorError, LaunchError, NitroCliError
-from coordinator.launchers import ENCLAVE_PORT
+from coordinator.launchers.dialling import dial
 from coordinator.launchers.image_file import require_architecture, require_image
 from coordinator.launchers.nitro_address import NitroAddress
 from coordinator.launchers.nitro_answers import EnclaveDescription
 from coordinator.launchers.nitro_cli import NitroCli
 from coordinator.launchers.nitro_host import EnclaveSize, NitroHost
 from coordinator.launchers.processes import Machines, processes_with_argument, remove_folder
+from protos.formats.frames import ENCLAVE_PORT
 
 _START_S: Final = 600.0
 """Starts wait for each other, and nitro-cli for an enclave that boots."""
@@ -41,14 +42,7 @@ _POLL_S: Final = 0.05
 
 def dial_vsock(cid: int, *, timeout_s: float) -> socket.socket:
     """A stream to the enclave's port. Raises `OSError`."""
-    peer = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-    try:
-        peer.settimeout(timeout_s)
-        peer.connect((cid, ENCLAVE_PORT))
-    except BaseException:
-        peer.close()
-        raise
-    return peer
+    return dial(socket.AF_VSOCK, (cid, ENCLAVE_PORT), timeout_s=timeout_s)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from typing import Final
 
 from coordinator.deadlines import Deadlines
 from coordinator.errors import CannotServeError
-from coordinator.launchers import ENCLAVE_PORT
+from coordinator.launchers.dialling import dial
 from coordinator.launchers.emulated_machine import BOOTED_NAME
 from coordinator.launchers.image_file import require_architecture, require_image
 from coordinator.launchers.processes import Machines, fresh_folder, remove_folder
+from protos.formats.frames import ENCLAVE_PORT
 
 SLOWER_TIMES: Final = 5.0
 """Emulated processors take 10 to 20 times as long for Python; most waits have some of that to spare."""
@@ -100,10 +101,8 @@ class QemuLauncher:
 def connect_through(path: str, *, port: int, timeout_s: float) -> socket.socket:
     """A stream to `port` behind the socket at `path`. Raises `OSError`, also for an answer that is none."""
     until = time.monotonic() + timeout_s
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer = dial(socket.AF_UNIX, path, timeout_s=timeout_s)
     try:
-        peer.settimeout(timeout_s)
-        peer.connect(path)
         peer.sendall(b"CONNECT %d\n" % port)
         require_connected_untrusted(peer, until=until)
         peer.settimeout(timeout_s)

@@ -11,8 +11,8 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Final
 
-PORT: Final = 9000
-BYTE: Final = b"\xb7"
+from protos.formats.frames import HEARTBEAT, HEARTBEAT_PORT
+
 ANSWER_WITHIN_S: Final = 5.0
 
 Connect = Callable[[int], socket.socket]
@@ -23,7 +23,7 @@ def connect_vsock(cid: int) -> socket.socket:
     stream = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     try:
         stream.settimeout(ANSWER_WITHIN_S)
-        stream.connect((cid, PORT))
+        stream.connect((cid, HEARTBEAT_PORT))
     except BaseException:
         stream.close()
         raise
@@ -34,7 +34,7 @@ def send_heartbeat(cids: Iterable[int], *, connect: Connect = connect_vsock) -> 
     """The context id of the one among `cids` that answered, or None."""
     for cid in cids:
         with contextlib.suppress(OSError), connect(cid) as stream:
-            stream.sendall(BYTE)
-            if stream.recv(len(BYTE)) == BYTE:
+            stream.sendall(HEARTBEAT)
+            if stream.recv(len(HEARTBEAT)) == HEARTBEAT:
                 return cid
     return None

@@ -19,12 +19,24 @@ from enclave_compute.boot.kernel import switch_off
 from enclave_compute.boot.mounts import make_read_only, mount_windows, remove_devices
 from enclave_compute.boot.privileges import give_up_privileges
 from enclave_compute.nsm import Nsm, open_device
-from enclave_compute.parent import PARENT_CIDS, PORT
+from enclave_compute.parent import PARENT_CIDS
+from protos.formats.frames import ENCLAVE_PORT
 
 NSM: Final = "/dev/nsm"
 _PYTHON: Final = "/usr/bin/python3"
 _START: Final = "import sys; sys.path.append('/app'); from enclave_compute.__main__ import main; main()"
-COMMAND: Final = (_PYTHON, "-I", "-S", "-B", "-X", "utf8=1", "-c", _START, "--listen", f"vsock:{PORT}")
+COMMAND: Final = (
+    _PYTHON,
+    "-I",
+    "-S",
+    "-B",
+    "-X",
+    "utf8=1",
+    "-c",
+    _START,
+    "--listen",
+    f"vsock:{ENCLAVE_PORT}",
+)
 """The enclave's command line: an interpreter without environment, user folders and site packages."""
 
 

@@ -56,9 +56,7 @@ def build_image(path: Path, *, source_root: Path, version: str, say: Say) -> Bui
         say("kernel")
         kernel = build_kernel(say=say)
         say("Debian packages")
-        lock_of_debian, debian = read_lock("image"), work / "debian"
-        for package in PACKAGES:
-            unpack_packages(lock_of_debian, [package], debian / package)
+        debian = unpack_packages(read_lock("image"), PACKAGES, work / "debian", say=say)
         say("wheels")
         (work / "fetched").mkdir()
         wheels = fetch_wheels(lock, work / "fetched")

@@ -17,6 +17,11 @@ from protos.formats import limits
 from protos.formats.canonical import Value, decode_untrusted, encode
 from protos.formats.errors import FormatError, LimitExceededError
 
+ENCLAVE_PORT: Final = 5000
+"""Where an enclave that is an image listens on its vsock."""
+HEARTBEAT_PORT: Final = 9000
+HEARTBEAT: Final = b"\xb7"
+"""What it says there to its parent once, when its kernel runs, and is told in return (nitro-cli)."""
 _PREFIX: Final = struct.Struct(">HI")
 
 

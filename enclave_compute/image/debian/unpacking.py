@@ -1,4 +1,4 @@
-"""Packages that a lock names, fetched and laid into one folder: for whoever takes files from them."""
+"""Packages that a lock names, fetched and laid out side by side: for whoever takes files from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from enclave_compute.image.debian.mirror import Say, fetch
 def unpack_packages(
     lock: Lock, names: Iterable[str], folder: Path, *, say: Say = lambda _: None, cache: Path | None = None
 ) -> Path:
-    """Lay the packages called `names` into the new folder `folder`; gives it back. Raises `DebianError`."""
+    """Lay each package called in `names` into a folder of its name in `folder`, which is given back.
+
+    All are fetched at once. Raises `DebianError`.
+    """
     wanted = [lock.package(name) for name in names]
     files = fetch(wanted, say=say, cache=cache)
-    merge_folders(folder)
     for package in wanted:
-        unpack_deb_untrusted(files[package], folder)
+        merge_folders(folder / package.name)
+        unpack_deb_untrusted(files[package], folder / package.name)
     return folder

@@ -151,7 +151,7 @@ def test_another_kind_of_machine_is_told_so(monkeypatch: pytest.MonkeyPatch) -> 
         isolation()
 
 
-def test_packages_of_a_lock_are_laid_into_one_folder(tmp_path: Path) -> None:
+def test_packages_of_a_lock_are_laid_side_by_side(tmp_path: Path) -> None:
     content = package(("./bin/bc", b"calculator"))
     file = pinned(content)
     kept = tmp_path / "cache" / "debian" / file.sha256 / file.file_name
@@ -159,4 +159,4 @@ def test_packages_of_a_lock_are_laid_into_one_folder(tmp_path: Path) -> None:
     kept.write_bytes(content)
     laid = unpack_packages(Lock((file,)), ["bc"], tmp_path / "laid", cache=tmp_path / "cache")
     assert laid == tmp_path / "laid"
-    assert files_below(laid) == {"usr/bin/bc": b"calculator"}
+    assert files_below(laid / file.name) == {"usr/bin/bc": b"calculator"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from party_client.cli.main import main
@@ -12,10 +14,18 @@ __all__ = ["agreed", "bound", "concordat", "enclave"]
 
 
 @pytest.fixture
-def concordat(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in the folder with all the files: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(stack.folder)
-    monkeypatch.setenv("CONCORDAT_HOME", str(stack.folder / "home"))
+def command_folder(stack: Stack) -> Path:
+    """Where commands are typed: the folder with all the files, unless a module says otherwise."""
+    return stack.folder
+
+
+@pytest.fixture
+def concordat(
+    command_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs a command in `command_folder`: (exit status, standard output, standard error)."""
+    monkeypatch.chdir(command_folder)
+    monkeypatch.setenv("CONCORDAT_HOME", str(command_folder / "home"))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])

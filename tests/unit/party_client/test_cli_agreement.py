@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,14 +14,13 @@ import pytest
 
 from party_client.agreements import compile_toml, load_agreement, sign
 from party_client.agreements.agreement_file import save_agreement
-from party_client.cli.main import main
 from party_client.tls import make_development_certificates
 from protos.formats.agreement import Agreement
 from scenarios.machine.pki import fingerprint, load_or_create_root, root_path
 from tests.unit.party_client.agreement_board import Board, served
+from tests.unit.party_client.whole_stack import Command
 from tests.unit.party_client.written_agreement import AIRLINE, ANALYST, WEATHER, write
 
-Command = Callable[..., tuple[int, str, str]]
 VALID_NOW = {"valid_from = 2026": "valid_from = 2020", "valid_until = 2027": "valid_until = 2099"}
 
 
@@ -33,16 +32,8 @@ class Keyboard(io.StringIO):
 
 
 @pytest.fixture
-def concordat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in a folder of its own: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def command_folder(tmp_path: Path) -> Path:
+    return tmp_path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from party_client.agreements import compile_toml
 from party_client.agreements.agreement_file import save_agreement
-from party_client.cli.main import main
 from protos.formats.agreement import Agreement
 from protos.release.roots import UNSIGNED_EMULATOR_SHA256
 from tests.unit.party_client.kms_key import (
@@ -24,9 +22,9 @@ from tests.unit.party_client.kms_key import (
     PARENT,
     SECOND,
 )
+from tests.unit.party_client.whole_stack import Command
 from tests.unit.party_client.written_agreement import write
 
-Command = Callable[..., tuple[int, str, str]]
 VALID_NOW = {"valid_from = 2026": "valid_from = 2020", "valid_until = 2027": "valid_until = 2099"}
 WHERE = (
     *("--party", "airline", "--account", ACCOUNT, "--region", "eu-central-1", "--role", "concordat-enclave"),
@@ -35,16 +33,8 @@ WHERE = (
 
 
 @pytest.fixture
-def concordat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in a folder of its own: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def command_folder(tmp_path: Path) -> Path:
+    return tmp_path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import pytest
 from party_client.agreements import compile_toml, load_agreed, load_agreement
 from party_client.agreements.agreement_file import save_agreement
 from party_client.agreements.errors import AgreementFileError, AgreementTextError
-from party_client.cli.main import main
 from party_client.published import signature_files
 from party_client.release_memory import require_not_older
 from protos.formats.agreement import Agreement
 from protos.formats.errors import ConcordatError, SignatureError
 from protos.release.measurements import PublishedMeasurements
 from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256, UNSIGNED_EMULATOR_SHA256
+from tests.unit.party_client.whole_stack import Command
 from tests.unit.party_client.written_agreement import (
     AIRLINE,
     ANALYST,
@@ -29,7 +28,6 @@ from tests.unit.party_client.written_agreement import (
     write,
 )
 
-Command = Callable[..., tuple[int, str, str]]
 QUORUM = {
     "valid_from = 2026": "valid_from = 2020",
     "valid_until = 2027-01-01T00:00:00Z\n": "valid_until = 2099-01-01T00:00:00Z\nrelease_quorum = 2\n",
@@ -55,16 +53,8 @@ MEASUREMENTS = PublishedMeasurements(
 
 
 @pytest.fixture
-def concordat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in a folder of its own: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def command_folder(tmp_path: Path) -> Path:
+    return tmp_path
 
 
 @pytest.fixture
