@@ -40,15 +40,15 @@ def overlaid(image: Path, out: Path, files: dict[str, bytes]) -> Path:
     found = read_image(image)
     write_eif(
         out,
-        kernel=_section(image, found, SectionKind.KERNEL, out)[0],
+        kernel=contents_of(image, found, SectionKind.KERNEL, out)[0],
         cmdline=found.command_line,
-        ramdisks=[*_section(image, found, SectionKind.RAMDISK, out), extra],
+        ramdisks=[*contents_of(image, found, SectionKind.RAMDISK, out), extra],
         metadata=found.metadata,
     )
     return out
 
 
-def _section(image: Path, found: Image, kind: SectionKind, out: Path) -> list[Path]:
+def contents_of(image: Path, found: Image, kind: SectionKind, out: Path) -> list[Path]:
     """The contents of all sections of a kind, as files beside `out`."""
     made = []
     with image.open("rb") as source:

@@ -18,7 +18,9 @@ import cbor2
 import pytest
 
 from coordinator.enclaves import status_of
-from enclave_compute.image.eif import read_image
+from enclave_compute.boot.command_line import COMMAND_LINE
+from enclave_compute.image.eif import read_image, write_eif
+from enclave_compute.image.eif.sections import SectionKind
 from protos.formats.binding import KeyBundle, attestation_user_data
 from protos.formats.calls import Op
 from protos.formats.canonical import decode_untrusted, encode
@@ -29,8 +31,8 @@ from scenarios.errors import CommandError
 from scenarios.place import emulated
 from scenarios.stage import COORDINATOR, Stage
 from tests import world
-from tests.emulator.machines import CALL_WITHIN_S, Booted, emulator, image
-from tests.emulator.overlay import overlaid
+from tests.emulator.machines import CALL_WITHIN_S, Booted, booted, emulator, image
+from tests.emulator.overlay import contents_of, overlaid
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
@@ -99,3 +101,23 @@ def test_attack_an_image_with_one_changed_byte_gets_no_data(tmp_path: Path) -> N
             list(acts.send_data())
         spool = stage[COORDINATOR].home / "state/spool"
         assert [path for path in spool.rglob("*") if path.is_file()] == []
+
+
+def test_attack_an_image_that_lost_the_first_word_of_its_command_line_does_not_start(tmp_path: Path) -> None:
+    """Every register is as agreed; what the kernel was started with is not."""
+    first, _, rest = COMMAND_LINE.partition(" ")
+    found = read_image(image())
+    kernel, *ramdisks = (
+        path
+        for kind in (SectionKind.KERNEL, SectionKind.RAMDISK)
+        for path in contents_of(image(), found, kind, tmp_path / "part")
+    )
+    kernel.write_bytes(kernel.read_bytes() + f"{first} ".encode())
+    shortened = tmp_path / "shortened.eif"
+    measured = write_eif(shortened, kernel=kernel, cmdline=rest, ramdisks=ramdisks, metadata=found.metadata)
+    assert measured == found.measurements
+    with (
+        pytest.raises(AssertionError, match="started with another command line"),
+        booted(shortened, tmp_path),
+    ):
+        pytest.fail("it takes connections")
