@@ -14,6 +14,8 @@ from typing import Final
 
 from party_client import files
 from party_client.identity import Identity, PublicIdentity
+from protos.formats import cose
+from protos.formats.errors import FormatError
 from protos.formats.limits import PARTIES_MAX
 from protos.release.measurements import (
     MEASUREMENTS_MAX_BYTES,
@@ -36,11 +38,22 @@ def load_measurements(
     path: Path, *, signers: Sequence[PublicIdentity], needed: int
 ) -> tuple[PublishedMeasurements, tuple[MeasurementsSignature, ...]]:
     """What the file says, signed by at least `needed` of `signers`, and who of them signed."""
-    signatures = [
-        files.read(beside, max_bytes=SIGNATURE_MAX_BYTES, private=False) for beside in signature_files(path)
-    ]
+    signatures = [_read_signature(beside) for beside in signature_files(path)]
     participants = [signer.participant() for signer in signers]
     return verify_measurements_untrusted(_read(path), signatures, signers=participants, needed=needed)
+
+
+def _read_signature(path: Path) -> bytes:
+    """What could be somebody's signature, of which nothing is verified yet."""
+    message = files.read(path, max_bytes=SIGNATURE_MAX_BYTES, private=False)
+    try:
+        cose.signer_untrusted(message, max_bytes=SIGNATURE_MAX_BYTES, what=str(path))
+    except FormatError as error:
+        raise files.FileAccessError(
+            f"{path}: is no signature ({error.message})",
+            hint="get it again from whoever signed, or move it away: what ends in .sig here is read",
+        ) from error
+    return message
 
 
 def write_signature(path: Path, identity: Identity, *, now: datetime) -> Path:

@@ -196,6 +196,17 @@ def test_too_many_signature_files_are_refused(measurements: Path) -> None:
         signature_files(measurements)
 
 
+@pytest.mark.parametrize("content", [b"", b"junk", bytes(200)])
+def test_junk_among_the_signature_files_is_named(
+    concordat: Command, measurements: Path, content: bytes
+) -> None:
+    concordat("release", "sign", measurements, "--identity", "keys/airline.key")
+    junk = measurements.with_name("measurements.json.backup.sig")
+    junk.write_bytes(content)
+    status, _, err = concordat("release", "verify", measurements, "--signer", "keys/airline.pub")
+    assert (status, f"error: {junk}: is no signature" in err, "or move it away" in err) == (1, True, True)
+
+
 def test_a_validity_beside_a_file_narrows(tmp_path: Path) -> None:
     (tmp_path / "release.toml").write_text(ADDED)
 
