@@ -63,7 +63,7 @@ def test_attack_34_parties_shown_different_agreements(enclave: Enclave, agreed: 
 def test_attack_49_junk_among_the_approvals(enclave: Enclave, agreed: Agreement) -> None:
     first, second = world.approve(agreed)
     elsewhere = world.approve(replace(agreed, title="Another"))
-    junk = [b"junk", *world.approve(agreed, [STRANGER]), *elsewhere, first[:-1] + b"\0"]
+    junk = [b"junk", *world.approve(agreed, [STRANGER]), *elsewhere, first[:-1] + bytes([first[-1] ^ 1])]
     with refused(Refusal.NOT_IN_FORCE):  # it counts for nobody
         enclave.bind(agreed, [*junk, second, *junk])
     enclave.bind(agreed, [*junk, second, *junk, first, first, *junk])
