@@ -42,6 +42,7 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
     Op.BEGIN: _BOUND_AND_LATER,
     Op.CHUNK: _BOUND_AND_LATER,
     Op.FINISH: _BOUND_AND_LATER,
+    Op.ERRAND: _BOUND_AND_LATER,
     Op.RUN: _COMPLETE,
     Op.RESULT: _COMPLETE,
     Op.RECEIPT: _COMPLETE,

@@ -24,6 +24,7 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
+from protos.formats.kms import StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import PrivacyEntry
 from protos.formats.query import RUNS_MAX, Query
@@ -82,6 +83,8 @@ class Agreement:
     """Owners no exact result of whose data leaves, and what each allows; at most one entry a party."""
     release_quorum: int | None = None
     """So many parties together may accept further releases or end some; None: nobody may."""
+    state: StateTerms | None = None
+    """How an enclave's state may outlive it; None: it ends with the enclave."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="agreement id")
@@ -136,6 +139,10 @@ class Agreement:
         for entry in self.privacy:
             if entry.owner not in owners:
                 raise FormatError(f"privacy: owner {entry.owner!r} is not a party")
+        if self.state is not None and (
+            strangers := sorted({self.state.party, *self.state.witnesses} - owners)
+        ):
+            raise FormatError(f"state: names {strangers}, who are no parties")
         require_rule_references(self.datasets, self.queries, people)
 
     def participant(self, participant_id: str) -> Participant:
@@ -182,6 +189,7 @@ class Agreement:
                 "logged": self.logged,
                 "privacy": [item.to_value() for item in self.privacy],
                 "release_quorum": self.release_quorum,
+                "state": None if self.state is None else self.state.to_value(),
             }
         )
         if len(encoded) > limits.AGREEMENT_MAX_BYTES:
@@ -218,13 +226,14 @@ class Agreement:
             logged=require_text(fields["logged"], what="logged", max_characters=limits.NAME_MAX_CHARACTERS),
             privacy=tuple(map(PrivacyEntry.from_value_untrusted, items("privacy", limits.PARTIES_MAX))),
             release_quorum=fields["release_quorum"],
+            state=None if fields["state"] is None else StateTerms.from_value_untrusted(fields["state"]),
         )
 
 
 _KEYS: Final = frozenset(
     {
         *("id", "title", "purpose", "valid_from_s", "valid_until_s", "limits", "logged"),
-        *("parties", "analysts", "datasets", "queries", "releases", "privacy", "release_quorum"),
+        *("parties", "analysts", "datasets", "queries", "releases", "privacy", "release_quorum", "state"),
     }
 )
 

@@ -23,6 +23,7 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import require_slug
+from protos.formats.kms import KeyService
 from protos.formats.rules import Clamp, Rules
 
 SCHEMA_LABEL: Final = "concordat/schema/v1"
@@ -156,6 +157,8 @@ class Dataset:
     max_bytes: int
     rules: Rules = field(default_factory=Rules)
     """What the owner rules beyond the uses of columns."""
+    kms: KeyService | None = None
+    """Where the owner's key service lets go of the data key, if the data may be sealed under a key there."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="dataset id")
@@ -210,6 +213,7 @@ class Dataset:
             "max_rows": self.max_rows,
             "max_bytes": self.max_bytes,
             "rules": self.rules.to_value(),
+            "kms": None if self.kms is None else self.kms.to_value(),
         }
 
     @classmethod
@@ -228,12 +232,13 @@ class Dataset:
             max_rows=require_int(fields["max_rows"], what="max_rows"),
             max_bytes=require_int(fields["max_bytes"], what="max_bytes"),
             rules=Rules.from_value_untrusted(fields["rules"]),
+            kms=None if fields["kms"] is None else KeyService.from_value_untrusted(fields["kms"]),
         )
 
 
 _DATASET_KEYS: Final = frozenset(
     {
         *("id", "owner", "columns", "privacy_unit", "threshold", "unique"),
-        *("max_rows", "max_bytes", "rules"),
+        *("max_rows", "max_bytes", "rules", "kms"),
     }
 )

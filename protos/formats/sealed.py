@@ -1,11 +1,13 @@
-"""A dataset sealed to one enclave under one agreement, in chunks that only fit in their own place.
+"""A dataset sealed under one agreement, in chunks that only fit in their own place.
 
-The party makes a fresh 32-byte key per upload, wraps it with HPKE for the enclave and signs a header that
-names agreement, enclave, party, dataset, schema and upload. Chunks follow the STREAM construction
-(Hoang, Reyhanitabar, Rogaway, Vizár 2015; as in age): AES-256-GCM, nonce = chunk number (11 bytes,
-big-endian) and last flag (1 byte), associated data = the header's digest, chunk number and last flag.
-Reordering, truncation, duplication and splicing from another upload all fail to open. A signed manifest
-(rows, plaintext bytes, chunks, digest over all tags) closes the dataset: without it it does not count.
+There is a fresh 32-byte data key per upload. Either the party makes it and wraps it with HPKE for one
+enclave; or the party's KMS makes it, wraps it under a key there, and lets go of it to enclaves under the
+agreement (envelope mode). The party signs a header that names agreement, enclave or KMS key, party, dataset, schema and
+upload. Chunks follow the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015; as in age):
+AES-256-GCM, key = HKDF of the data key for this header, nonce = chunk number (11 bytes, big-endian) and last
+flag (1 byte), associated data = the header's digest, chunk number and last flag. Reordering, truncation,
+duplication and splicing from another upload all fail to open. A signed manifest (rows, plaintext bytes,
+chunks, digest over all tags) closes the dataset: without it it does not count.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from protos.formats import hpke, limits
 from protos.formats.canonical import (
+    Value,
     decode_map_untrusted,
     digest,
     encode,
@@ -28,10 +33,12 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError, LimitExceededError, SealError
 from protos.formats.identifiers import DIGEST_BYTES, ENCLAVE_ID_BYTES, UPLOAD_ID_BYTES, require_slug
+from protos.formats.kms import KEY_ARN_MAX_CHARACTERS
 
 HEADER_LABEL: Final = "concordat/sealed-dataset/v1"
 MANIFEST_LABEL: Final = "concordat/manifest/v1"
 ACCEPTANCE_LABEL: Final = "concordat/acceptance/v1"
+CHUNK_KEY_LABEL: Final = "concordat/chunk-key/v1"
 KEY_BYTES: Final = 32
 COMPRESSIONS: Final = frozenset({"none", "zstd"})
 
@@ -41,19 +48,26 @@ class SealedContext:
     """Where sealed chunks belong. Two uploads never share a context: `upload_id` is random."""
 
     agreement_digest: bytes
-    enclave_id: bytes
+    enclave_id: bytes | None
+    """To which enclave life the data key is wrapped; None in envelope mode, where `kms_key` is there."""
     party: str
     dataset: str
     schema_digest: bytes
     upload_id: bytes
     compression: str
     """How the Arrow buffers inside the chunks are compressed; the reader needs no telling, auditors do."""
+    kms_key: str | None = None
+    """ARN of the owner's key under which KMS wrapped the data key."""
+
+    def __post_init__(self) -> None:
+        if (self.enclave_id is None) == (self.kms_key is None):
+            raise FormatError("sealed header: expected one of an enclave and a KMS key, and not both")
 
     def info(self) -> bytes:
         """What the wrapped key is for: HPKE `info`."""
         return encode({"label": HEADER_LABEL, **self._fields()})
 
-    def _fields(self) -> dict[str, str | bytes]:
+    def _fields(self) -> dict[str, Value]:
         return {
             "agreement": self.agreement_digest,
             "enclave": self.enclave_id,
@@ -62,6 +76,7 @@ class SealedContext:
             "schema": self.schema_digest,
             "upload": self.upload_id,
             "compression": self.compression,
+            "kms_key": self.kms_key,
         }
 
 
@@ -71,6 +86,7 @@ class SealedHeader:
 
     context: SealedContext
     wrapped_key: bytes
+    """The data key, sealed to the enclave's HPKE key, or KMS's `CiphertextBlob`."""
 
     def encode(self) -> bytes:
         """Canonical bytes, to be signed."""
@@ -83,26 +99,39 @@ class SealedHeader:
     @classmethod
     def decode_untrusted(cls, data: bytes) -> SealedHeader:
         """Parse the payload of a signed header. Whether it fits this enclave is the caller's check."""
-        names = frozenset({"agreement", "enclave", "party", "dataset", "schema", "upload", "compression"})
         fields = decode_map_untrusted(
-            data, label=HEADER_LABEL, keys=names | {"wrapped_key"}, max_bytes=limits.SEALED_HEADER_MAX_BYTES
+            data, label=HEADER_LABEL, keys=_HEADER_KEYS, max_bytes=limits.SEALED_HEADER_MAX_BYTES
         )
         compression = require_text(fields["compression"], what="compression", max_characters=10)
         if compression not in COMPRESSIONS:
             raise FormatError(f"compression: got {compression!r}, expected one of {sorted(COMPRESSIONS)}")
         context = SealedContext(
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),
-            enclave_id=require_bytes(fields["enclave"], what="enclave id", length=ENCLAVE_ID_BYTES),
+            enclave_id=_optional_enclave(fields["enclave"]),
             party=require_slug(fields["party"], what="party"),
             dataset=require_slug(fields["dataset"], what="dataset"),
             schema_digest=require_bytes(fields["schema"], what="schema digest", length=DIGEST_BYTES),
             upload_id=require_bytes(fields["upload"], what="upload id", length=UPLOAD_ID_BYTES),
             compression=compression,
+            kms_key=_optional_key(fields["kms_key"]),
         )
-        wrapped = require_bytes(
-            fields["wrapped_key"], what="wrapped key", length=hpke.OVERHEAD_BYTES + KEY_BYTES
-        )
-        return cls(context=context, wrapped_key=wrapped)
+        return cls(context=context, wrapped_key=_wrapped_key(context, fields["wrapped_key"]))
+
+
+def _optional_enclave(value: Value) -> bytes | None:
+    return None if value is None else require_bytes(value, what="enclave id", length=ENCLAVE_ID_BYTES)
+
+
+def _optional_key(value: Value) -> str | None:
+    if value is None:
+        return None
+    return require_text(value, what="KMS key", max_characters=KEY_ARN_MAX_CHARACTERS)
+
+
+def _wrapped_key(context: SealedContext, value: Value) -> bytes:
+    if context.kms_key is None:
+        return require_bytes(value, what="wrapped key", length=hpke.OVERHEAD_BYTES + KEY_BYTES)
+    return require_bytes(value, what="wrapped key", max_length=limits.KMS_CIPHERTEXT_MAX_BYTES)
 
 
 @dataclass(frozen=True)
@@ -159,10 +188,12 @@ def acceptance_payload(manifest_digest: bytes, enclave_id: bytes) -> bytes:
 class _Stream:
     """The common state of both directions: next number, finished or not, running digest over the tags."""
 
-    def __init__(self, key: bytes, header_digest: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise FormatError(f"data key: got {len(key)} bytes, expected {KEY_BYTES}")
-        self._aead = AESGCM(key)
+    def __init__(self, data_key: bytes, header_digest: bytes) -> None:
+        if len(data_key) != KEY_BYTES:
+            raise FormatError(f"data key: got {len(data_key)} bytes, expected {KEY_BYTES}")
+        # Nonces are numbers. Were a data key ever used for a second header, its chunks have another key.
+        info = CHUNK_KEY_LABEL.encode() + header_digest
+        self._aead = AESGCM(HKDF(hashes.SHA384(), KEY_BYTES, salt=None, info=info).derive(data_key))
         self._header_digest = header_digest
         self._tags = hashlib.sha384()
         self.chunks = 0
@@ -190,7 +221,7 @@ class _Stream:
 
 
 class ChunkSealer(_Stream):
-    """Seals chunk 0, 1, 2, … of one upload. A key is used for one upload only."""
+    """Seals chunk 0, 1, 2, … of one upload. A header is used for one dataset only."""
 
     def seal(self, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         """Ciphertext with its tag: `AEAD_TAG_BYTES` longer than `plaintext` (1 byte to 1 MiB)."""
@@ -222,3 +253,11 @@ class ChunkOpener(_Stream):
             ) from error
         self._advance(sealed[-limits.AEAD_TAG_BYTES :], len(plaintext), last)
         return plaintext
+
+
+_HEADER_KEYS: Final = frozenset(
+    {
+        *("agreement", "enclave", "kms_key", "party", "dataset"),
+        *("schema", "upload", "compression", "wrapped_key"),
+    }
+)

@@ -24,6 +24,7 @@ from protos.formats.identifiers import AGREEMENT_LABEL
 from protos.formats.schema import Column
 from protos.formats.sealed import ChunkSealer
 from tests.conformance.formats.readers import read_only_frame
+from tests.conformance.formats.samples import chunk_key
 from tests.meta.repository import ROOT
 
 PAGE = (ROOT / "protos/README.md").read_text(encoding="utf-8")
@@ -75,7 +76,8 @@ def test_chunk() -> None:
     sealer = ChunkSealer(example["data key"], example["header digest"])
     sealer.seal(b"the first chunk", last=False)
     assert sealer.seal(example["plaintext"], last=True) == example["sealed"]
-    opened = AESGCM(example["data key"]).decrypt(
+    assert chunk_key(example["data key"], example["header digest"]) == example["chunk key"]
+    opened = AESGCM(example["chunk key"]).decrypt(
         example["nonce"], example["sealed"], example["associated data"]
     )
     assert opened == example["plaintext"]

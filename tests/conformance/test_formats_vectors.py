@@ -74,6 +74,7 @@ def test_reader_accepts_the_golden_message(name: str) -> None:
         "agreement": samples.agreement(),
         "key-bundle": samples.key_bundle(),
         "sealed-header": samples.sealed_header(),
+        "envelope-header": samples.envelope_header(),
         "manifest": samples.manifest(),
         "run-request": samples.run_request(),
         "sealed-result": samples.sealed_result(),
@@ -128,11 +129,13 @@ def test_chunks_are_aes_gcm_in_their_places() -> None:
     upload = GOLDEN["upload"]
     key, header_digest = bytes.fromhex(upload["key"]), bytes.fromhex(upload["header_digest"])
     opener, tags = ChunkOpener(key, header_digest), hashlib.sha384()
+    chunk_key = bytes.fromhex(upload["chunk_key"])
+    assert chunk_key == samples.chunk_key(key, header_digest)
     for entry in upload["chunks"]:
         nonce, associated, plaintext, sealed = (
             bytes.fromhex(entry[name]) for name in ("nonce", "associated_data", "plaintext", "bytes")
         )
-        assert AESGCM(key).encrypt(nonce, plaintext, associated) == sealed
+        assert AESGCM(chunk_key).encrypt(nonce, plaintext, associated) == sealed
         assert opener.open(sealed, last=entry is upload["chunks"][-1]) == plaintext
         tags.update(sealed[-16:])
     assert opener.finished

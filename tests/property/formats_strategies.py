@@ -12,6 +12,7 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
+from protos.formats.kms import KeyService, StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import NOISE_KINDS, NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -37,6 +38,18 @@ TEXTS = st.text(
 )
 # Any Unicode text but halves of surrogate pairs, which no encoding has.
 ANY_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+KEY_SERVICES = st.builds(
+    KeyService,
+    account=st.from_regex(r"[0-9]{12}", fullmatch=True),
+    region=st.sampled_from(["eu-central-1", "us-east-1", "ap-southeast-4"]),
+    role=st.from_regex(r"[A-Za-z0-9+=,.@_-]{1,64}", fullmatch=True),
+    endpoint=st.builds(
+        "{}:{}".format,
+        st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,30}[a-z0-9])?", fullmatch=True),
+        st.integers(1, 65535),
+    ),
+    authorities=st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=8, unique=True).map(tuple),
+)
 
 
 def exactly(length: int) -> st.SearchStrategy[bytes]:
@@ -123,6 +136,7 @@ def datasets(
         max_rows=max_rows,
         max_bytes=draw(st.integers(1, 2**63 - 1)),
         rules=replace(made_rules, min_rows=draw(least), min_units=draw(least)),
+        kms=draw(st.none() | KEY_SERVICES),
     )
 
 
@@ -219,23 +233,38 @@ def agreements(draw: st.DrawFn) -> Agreement:
         logged=draw(st.sampled_from(["nothing", "phases"])),
         privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
         release_quorum=draw(st.none() | st.integers(1, len(owners))),
+        state=draw(
+            st.none()
+            | st.builds(
+                StateTerms,
+                party=st.sampled_from(owners),
+                kms=KEY_SERVICES,
+                witnesses=st.lists(st.sampled_from(owners), min_size=1, unique=True).map(sorted).map(tuple),
+            )
+        ),
     )
 
 
 CHOSEN = st.dictionaries(NAMES, INT64 | ANY_TEXTS, max_size=4)
+SEALED_CONTEXTS = st.builds(
+    SealedContext,
+    agreement_digest=exactly(48),
+    enclave_id=exactly(16),
+    party=NAMES,
+    dataset=NAMES,
+    schema_digest=exactly(48),
+    upload_id=exactly(16),
+    compression=st.sampled_from(["none", "zstd"]),
+)
 SEALED_HEADERS = st.builds(
+    SealedHeader, context=SEALED_CONTEXTS, wrapped_key=exactly(hpke.OVERHEAD_BYTES + 32)
+)
+ENVELOPE_HEADERS = st.builds(
     SealedHeader,
     context=st.builds(
-        SealedContext,
-        agreement_digest=exactly(48),
-        enclave_id=exactly(16),
-        party=NAMES,
-        dataset=NAMES,
-        schema_digest=exactly(48),
-        upload_id=exactly(16),
-        compression=st.sampled_from(["none", "zstd"]),
+        lambda context, key: replace(context, enclave_id=None, kms_key=key), SEALED_CONTEXTS, ANY_TEXTS
     ),
-    wrapped_key=exactly(hpke.OVERHEAD_BYTES + 32),
+    wrapped_key=st.binary(min_size=1, max_size=6144),
 )
 MANIFESTS = st.builds(
     Manifest,
@@ -320,6 +349,7 @@ MESSAGES: dict[
         KeyBundle, enclave_id=exactly(16), hpke_public_key=exactly(1216), signing_key=exactly(32)
     ),
     "sealed-header": SEALED_HEADERS,
+    "envelope-header": ENVELOPE_HEADERS,
     "manifest": MANIFESTS,
     "run-request": st.builds(
         RunRequest,

@@ -134,6 +134,7 @@ def chunks() -> dict[str, Any]:
     return {
         "key": samples.DATA_KEY.hex(),
         "header_digest": header_digest.hex(),
+        "chunk_key": samples.chunk_key(samples.DATA_KEY, header_digest).hex(),
         "tags_digest": sealer.tags_digest().hex(),
         "chunks": [
             {

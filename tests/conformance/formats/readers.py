@@ -103,6 +103,7 @@ READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
         "approval": read_approval,
         "key-bundle": KeyBundle.decode_untrusted,
         "sealed-header": SealedHeader.decode_untrusted,
+        "envelope-header": SealedHeader.decode_untrusted,
         "signed-header": read_signed_header,
         "manifest": Manifest.decode_untrusted,
         "signed-manifest": read_signed_manifest,

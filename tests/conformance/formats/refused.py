@@ -17,6 +17,7 @@ from protos.formats.canonical import Value, decode_untrusted, encode
 from protos.formats.limits import FRAME_BODY_MAX_BYTES, FRAME_HEADER_MAX_BYTES, MIB
 from protos.formats.sealed import HEADER_LABEL, MANIFEST_LABEL
 from tests.conformance.formats import samples
+from tests.conformance.formats.samples import KMS_KEY
 
 FORMAT, LIMIT, SIGNATURE = "FormatError", "LimitExceededError", "SignatureError"
 Path = tuple[str | int, ...]
@@ -198,6 +199,21 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("key-bundle", "label of a sealed dataset", ("label",), to(HEADER_LABEL)),
     ("sealed-header", "an unknown compression", ("compression",), to("lz4")),
     ("sealed-header", "an upload id of 15 bytes", ("upload",), to(bytes(15))),
+    ("sealed-header", "neither an enclave nor a KMS key", ("enclave",), to(None)),
+    ("sealed-header", "an enclave and a KMS key", ("kms_key",), to(KMS_KEY)),
+    ("envelope-header", "a wrapped key of 6,145 bytes", ("wrapped_key",), to(bytes(6145))),
+    ("envelope-header", "no wrapped key", ("wrapped_key",), to(b"")),
+    ("envelope-header", "a KMS key of 257 characters", ("kms_key",), to("a" * 257)),
+    ("agreement", "an account of 11 digits", ("datasets", 0, "kms", "account"), to("11112222333")),
+    ("agreement", "an endpoint without a port", ("datasets", 0, "kms", "endpoint"), to("kms.amazonaws.com")),
+    ("agreement", "an endpoint at port 65536", ("datasets", 0, "kms", "endpoint"), to("localhost:65536")),
+    ("agreement", "an endpoint with a path", ("datasets", 0, "kms", "endpoint"), to("localhost:1/x")),
+    ("agreement", "nobody to vouch for an endpoint", ("datasets", 0, "kms", "authorities"), to([])),
+    ("agreement", "an authority twice", ("datasets", 0, "kms", "authorities"), to([b"one", b"one"])),
+    ("agreement", "state without witnesses", ("state", "witnesses"), to([])),
+    ("agreement", "state witnessed by a stranger", ("state", "witnesses"), to(["stranger"])),
+    ("agreement", "witnesses in another order", ("state", "witnesses"), to(["weather", "airline"])),
+    ("agreement", "state of a stranger's", ("state", "party"), to("stranger")),
     ("sealed-header", "a wrapped key without its tag", ("wrapped_key",), lambda key: key[:-16]),
     ("manifest", "no chunk", ("chunks",), to(0)),
     ("manifest", "fewer rows than none", ("rows",), to(-1)),

@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from protos.formats import cose, hpke
 from protos.formats.agreement import Agreement, Limits
@@ -33,6 +35,7 @@ from protos.formats.budget import (
 )
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
+from protos.formats.kms import KeyService, StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -117,6 +120,14 @@ ENCLAVE_ID = derived("enclave id", 16)
 UPLOAD_ID = derived("upload id", 16)
 RUN_ID = derived("run id", 16)
 DATA_KEY = derived("data key", KEY_BYTES)
+KEY_SERVICE = KeyService(
+    account="111122223333",
+    region="eu-central-1",
+    role="concordat-enclave",
+    endpoint="kms.eu-central-1.amazonaws.com:443",
+    authorities=(b"a certificate (DER) stands here", b"and another one here"),
+)
+KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 FLIGHTS = Dataset(
     id="flights",
@@ -140,6 +151,7 @@ FLIGHTS = Dataset(
     max_rows=1_000_000,
     max_bytes=500_000_000,
     rules=Rules(forbidden=("contact",), max_rows_per_unit=50, min_rows=3, min_units=2),
+    kms=KEY_SERVICE,
 )
 WIND = Dataset(
     id="wind",
@@ -213,6 +225,7 @@ def agreement() -> Agreement:
         limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
         privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
         release_quorum=2,
+        state=StateTerms("airline", KEY_SERVICE, witnesses=("airline", "weather")),
     )
 
 
@@ -247,6 +260,12 @@ def sealed_context() -> SealedContext:
     )
 
 
+def envelope_header() -> SealedHeader:
+    """Of the same dataset, sealed under a key in KMS instead of to an enclave."""
+    context = replace(sealed_context(), enclave_id=None, kms_key=KMS_KEY)
+    return SealedHeader(context, b"a CiphertextBlob stands here")
+
+
 def result_context() -> ResultContext:
     return ResultContext(agreement().digest(), ENCLAVE_ID, RUN_ID, "analyst")
 
@@ -263,6 +282,12 @@ def sealed_header() -> SealedHeader:
 
 def signed_header() -> bytes:
     return cose.sign(sealed_header().encode(), typ=HEADER_LABEL, key=AIRLINE.signing)
+
+
+def chunk_key(data_key: bytes, header_digest: bytes) -> bytes:
+    """As section 7 of the wire specification says."""
+    info = b"concordat/chunk-key/v1" + header_digest
+    return HKDF(hashes.SHA384(), 32, salt=None, info=info).derive(data_key)
 
 
 def sealed_chunks(chunks: tuple[bytes, ...] = CHUNKS) -> tuple[list[bytes], ChunkSealer]:
@@ -375,6 +400,7 @@ def messages() -> dict[str, bytes]:
         "approval": approvals()[0],
         "key-bundle": key_bundle().encode(),
         "sealed-header": sealed_header().encode(),
+        "envelope-header": envelope_header().encode(),
         "signed-header": signed_header(),
         "manifest": manifest().encode(),
         "signed-manifest": signed_manifest(),
