@@ -2,10 +2,10 @@
 
 There is a fresh 32-byte data key per upload. Either the party makes it and wraps it with HPKE for one
 enclave; or the party's KMS makes it, wraps it under a key there, and lets go of it to enclaves under the
-agreement (envelope mode). The party signs a header that names agreement, enclave or KMS key, party, dataset, schema and
-upload. Chunks follow the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015; as in age):
-AES-256-GCM, key = HKDF of the data key for this header, nonce = chunk number (11 bytes, big-endian) and last
-flag (1 byte), associated data = the header's digest, chunk number and last flag. Reordering, truncation,
+agreement (envelope mode). The party signs a header that names agreement, enclave or KMS key, party, dataset,
+schema and upload. Chunks follow the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015; as in
+age): AES-256-GCM, key = HKDF of the data key for this header, nonce = chunk number (11 bytes, big-endian) and
+last flag (1 byte), associated data = the header's digest, chunk number and last flag. Reordering, truncation,
 duplication and splicing from another upload all fail to open. A signed manifest (rows, plaintext bytes,
 chunks, digest over all tags) closes the dataset: without it it does not count.
 """

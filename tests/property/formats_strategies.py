@@ -262,7 +262,7 @@ SEALED_HEADERS = st.builds(
 ENVELOPE_HEADERS = st.builds(
     SealedHeader,
     context=st.builds(
-        lambda context, key: replace(context, enclave_id=None, kms_key=key), SEALED_CONTEXTS, ANY_TEXTS
+        lambda context, key: replace(context, enclave_id=None, kms_key=key), SEALED_CONTEXTS, NAMES
     ),
     wrapped_key=st.binary(min_size=1, max_size=6144),
 )
