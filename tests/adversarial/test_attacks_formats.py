@@ -20,6 +20,7 @@ from protos.formats.errors import FormatError, SignatureError
 from protos.formats.limits import MIB
 from tests.conformance.formats.readers import READERS
 from tests.conformance.formats.refused import SHARED_VALUES, Refused, cases
+from tests.conformance.formats.sample_kms import KEY_SERVICE, STATE_TERMS
 from tests.conformance.formats.samples import (
     AIRLINE,
     STRANGER,
@@ -120,7 +121,11 @@ def changed_agreements() -> dict[str, Agreement]:
     return {
         "another member": replace(agreed, parties=(*agreed.parties, mine)),
         "a member fewer": replace(
-            agreed, parties=agreed.parties[:1], datasets=agreed.datasets[:1], release_quorum=1
+            agreed, parties=agreed.parties[:1], datasets=agreed.datasets[:1], release_quorum=1, state=None
+        ),
+        "another witness": replace(agreed, state=replace(STATE_TERMS, witnesses=("weather",))),
+        "another key service": replace(
+            agreed, state=replace(STATE_TERMS, kms=replace(KEY_SERVICE, account="999999999999"))
         ),
         "fewer who change releases": replace(agreed, release_quorum=1),
         "a release for longer": replace(agreed, releases=(replace(release, valid_until_s=None),)),

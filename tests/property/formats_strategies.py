@@ -12,7 +12,6 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
-from protos.formats.kms import KeyService, StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import NOISE_KINDS, NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -23,6 +22,7 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
+from tests.property.kms_strategies import KEY_SERVICES, state_terms
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
@@ -38,18 +38,6 @@ TEXTS = st.text(
 )
 # Any Unicode text but halves of surrogate pairs, which no encoding has.
 ANY_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-KEY_SERVICES = st.builds(
-    KeyService,
-    account=st.from_regex(r"[0-9]{12}", fullmatch=True),
-    region=st.sampled_from(["eu-central-1", "us-east-1", "ap-southeast-4"]),
-    role=st.from_regex(r"[A-Za-z0-9+=,.@_-]{1,64}", fullmatch=True),
-    endpoint=st.builds(
-        "{}:{}".format,
-        st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,30}[a-z0-9])?", fullmatch=True),
-        st.integers(1, 65535),
-    ),
-    authorities=st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=8, unique=True).map(tuple),
-)
 
 
 def exactly(length: int) -> st.SearchStrategy[bytes]:
@@ -233,15 +221,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
         logged=draw(st.sampled_from(["nothing", "phases"])),
         privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
         release_quorum=draw(st.none() | st.integers(1, len(owners))),
-        state=draw(
-            st.none()
-            | st.builds(
-                StateTerms,
-                party=st.sampled_from(owners),
-                kms=KEY_SERVICES,
-                witnesses=st.lists(st.sampled_from(owners), min_size=1, unique=True).map(sorted).map(tuple),
-            )
-        ),
+        state=draw(st.none() | state_terms(owners)),
     )
 
 

@@ -19,6 +19,7 @@ from protos.formats.limits import MIB
 from tests.chunk_tables import chunk
 from tests.conformance.formats import refused, samples
 from tests.conformance.formats.notation import to_json
+from tests.conformance.formats.sample_columns import COLUMNS
 
 VECTORS = Path(__file__).parent / "vectors.json"
 SOURCE = "made for this repository by tests/conformance/formats/generate.py; keys derived from public labels"
@@ -156,7 +157,7 @@ def columns() -> list[dict[str, Any]]:
             "values": list(map(shown, values)),
             "bytes": chunk(pa.table({"c": pa.array(values, layout)})).hex(),
         }
-        for kind, (values, layout) in samples.COLUMNS.items()
+        for kind, (values, layout) in COLUMNS.items()
     ]
 
 

@@ -17,7 +17,7 @@ from protos.formats.canonical import Value, decode_untrusted, encode
 from protos.formats.limits import FRAME_BODY_MAX_BYTES, FRAME_HEADER_MAX_BYTES, MIB
 from protos.formats.sealed import HEADER_LABEL, MANIFEST_LABEL
 from tests.conformance.formats import samples
-from tests.conformance.formats.samples import KMS_KEY
+from tests.conformance.formats.sample_kms import KMS_KEY
 
 FORMAT, LIMIT, SIGNATURE = "FormatError", "LimitExceededError", "SignatureError"
 Path = tuple[str | int, ...]

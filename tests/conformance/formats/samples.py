@@ -6,16 +6,12 @@ labels, so nothing here is a secret. HPKE is randomised: what was sealed once is
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -35,7 +31,6 @@ from protos.formats.budget import (
 )
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
-from protos.formats.kms import KeyService, StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -56,25 +51,13 @@ from protos.formats.sealed import (
     SealedHeader,
     acceptance_payload,
 )
+from tests.conformance.formats.sample_kms import KEY_SERVICE, KMS_KEY, STATE_TERMS
 from tests.conformance.nitro.cases import Laboratory
 from tests.conformance.nitro.signing import pcr_bank
 
 SEALED_ONCE = Path(__file__).parent / "sealed_once.json"
 SIGNED_AT_S = 1_767_268_800
 CHUNKS = (b"first chunk", b"second chunk", b"last chunk")
-COLUMNS: dict[str, tuple[list[Any], Any]] = {
-    "bool": ([True, None, False], pa.bool_()),
-    "date": ([dt.date(1969, 12, 31), None, dt.date(2013, 1, 1)], pa.date32()),
-    "decimal(18,2)": ([Decimal("-0.01"), None, Decimal("9999999999999999.99")], pa.decimal128(18, 2)),
-    "decimal(19,2)": ([Decimal("-0.01"), None, Decimal("99999999999999999.99")], pa.decimal128(19, 2)),
-    "float64": ([-0.5, None, 1e300], pa.float64()),
-    "hex128": ([bytes(range(16)), None, b"\xff" * 16], pa.binary(16)),
-    "int64": ([-1, None, 2**62], pa.int64()),
-    "text": (["", None, "Z\u00fcrich"], pa.string()),
-    "timestamp": ([dt.datetime(1969, 12, 31), None, dt.datetime(2013, 1, 1, 5, 6, 7, 8)], pa.timestamp("us")),
-    "text with a dictionary": (["a", None, "a"], pa.dictionary(pa.int32(), pa.string())),
-}
-"""Three rows of every type of column."""
 RESULT = b"an Arrow IPC stream stands here"
 
 
@@ -120,15 +103,6 @@ ENCLAVE_ID = derived("enclave id", 16)
 UPLOAD_ID = derived("upload id", 16)
 RUN_ID = derived("run id", 16)
 DATA_KEY = derived("data key", KEY_BYTES)
-KEY_SERVICE = KeyService(
-    account="111122223333",
-    region="eu-central-1",
-    role="concordat-enclave",
-    endpoint="kms.eu-central-1.amazonaws.com:443",
-    authorities=(b"a certificate (DER) stands here", b"and another one here"),
-)
-KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-
 FLIGHTS = Dataset(
     id="flights",
     owner="airline",
@@ -225,7 +199,7 @@ def agreement() -> Agreement:
         limits=Limits(memory_mib=2048, threads=2, max_runs=10, tick_s=1),
         privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
         release_quorum=2,
-        state=StateTerms("airline", KEY_SERVICE, witnesses=("airline", "weather")),
+        state=STATE_TERMS,
     )
 
 
