@@ -135,6 +135,12 @@ class NitroCliError(CoordinatorError):
         self.error_code = error_code
 
 
+class CredentialsError(CoordinatorError):
+    """There are no credentials for a party's role, or none that can be used. Never says what they are."""
+
+    code = "coordinator/credentials"
+
+
 class PriceFileError(CoordinatorError):
     """The file of instance types and prices is not as it has to be."""
 

@@ -17,6 +17,7 @@ FAULTS = {
     errors.AllocatorFileError,
     errors.NitroCliError,
     errors.PriceFileError,
+    errors.CredentialsError,
 }
 
 
