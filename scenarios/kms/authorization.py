@@ -4,8 +4,9 @@ Everything in it was checked before: the caller's signature, the attestation doc
 grammar. The order is AWS's: an explicit deny anywhere wins; a session policy has to allow; then, in the
 key's own account, the key policy in person, or the key policy for the account together with an IAM policy,
 or a grant; from another account, the key policy and an IAM policy. What has no key needs an IAM policy,
-except of the account's root user. (IAM user guide, "Policy evaluation logic"; AWS KMS developer guide, "Key
-access and permissions".)
+except of the account's root user. The trust policy of a role, which says who takes it on, counts as a key's
+policy does. (IAM user guide, "Policy evaluation logic"; AWS KMS developer guide, "Key access and
+permissions".)
 """
 
 from __future__ import annotations
@@ -25,24 +26,25 @@ NO_KEY: Final = "*"
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """Who wants to do what with which key, and the values that conditions may look at."""
+    """Who wants to do what with which key or role, and the values that conditions may look at."""
 
     caller: Caller
     operation: str
     """`Decrypt`"""
     resource: str
-    """The key's ARN, or `NO_KEY`."""
+    """The ARN of the key or role, or `NO_KEY`."""
     context: Context
     encryption_context: Mapping[str, str]
+    service: str = "kms"
 
     @property
     def action(self) -> str:
         """`kms:Decrypt`"""
-        return f"kms:{self.operation}"
+        return f"{self.service}:{self.operation}"
 
     @property
     def is_cross_account(self) -> bool:
-        """Whether key and caller belong to two accounts."""
+        """Whether the resource and the caller belong to two accounts."""
         return self.resource != NO_KEY and self.resource.split(":")[4] != self.caller.account
 
 
@@ -50,8 +52,8 @@ class AccessRequest:
 class Rules:
     """Everything that may allow or deny one request."""
 
-    key_policy: PolicyDocument | None
-    """`None` for an operation without a key."""
+    resource_policy: PolicyDocument | None
+    """Of the key, or the role's trust policy; `None` for an operation without a key."""
     grants: Sequence[Grant]
     iam_policy: PolicyDocument | None
     session_policy: PolicyDocument | None
@@ -59,25 +61,26 @@ class Rules:
 
 def require_allowed(request: AccessRequest, rules: Rules) -> str:
     """What allowed it, in words. Raises `AccessDeniedError` with the statements that came nearest."""
-    for policy in (rules.key_policy, rules.iam_policy, rules.session_policy):
+    for policy in (rules.resource_policy, rules.iam_policy, rules.session_policy):
         _require_not_denied(request, policy)
     reasons: list[str] = []
     if rules.session_policy and not _allowing(request, rules.session_policy, reasons):
         _refuse(request, "no session policy allows the action", reasons)
-    if rules.key_policy is None:
+    if rules.resource_policy is None:
         if request.caller.is_root:
             return "root user"
         return _require_iam(request, rules.iam_policy, reasons)
-    by_key = _allowing(request, rules.key_policy, reasons)
-    if by_key is None:
+    by_resource = _allowing(request, rules.resource_policy, reasons)
+    if by_resource is None:
         for grant in rules.grants:
             if grant.covers(request.caller.names, request.operation, request.encryption_context):
                 return f"grant {grant.grant_id}"
         _refuse(request, "no resource-based policy allows the action", reasons)
-    statement, how = by_key
+    statement, how = by_resource
+    allowed_by = f"{rules.resource_policy.kind} statement {statement.name}"
     if how == "account" or request.is_cross_account:
-        return f"key policy statement {statement.name} and {_require_iam(request, rules.iam_policy, reasons)}"
-    return f"key policy statement {statement.name}"
+        return f"{allowed_by} and {_require_iam(request, rules.iam_policy, reasons)}"
+    return allowed_by
 
 
 def _require_not_denied(request: AccessRequest, policy: PolicyDocument | None) -> None:

@@ -73,19 +73,24 @@ class Condition:
         return f"{prefix}{self.operator}{_IF_EXISTS if self.if_exists else ''} {self.key}"
 
 
-def parse_conditions_untrusted(block: Any, *, where: str) -> tuple[Condition, ...]:
-    """The conditions of one statement, all of which have to hold. Raises `MalformedPolicyError`."""
+def parse_conditions_untrusted(block: Any, *, where: str, services: frozenset[str]) -> tuple[Condition, ...]:
+    """The conditions of one statement, all of which have to hold, on keys of `services`.
+
+    Raises `MalformedPolicyError`.
+    """
     if type(block) is not dict or not block:
         raise MalformedPolicyError(f"{where}: Condition: expected an object of operators")
     found = []
     for operator, keys in block.items():
         if type(keys) is not dict or not keys:
             raise MalformedPolicyError(f"{where}: Condition {operator[:80]!r}: expected an object of keys")
-        found += [_parse(operator, key, values, where=where) for key, values in keys.items()]
+        found += [
+            _parse(operator, key, values, where=where, services=services) for key, values in keys.items()
+        ]
     return tuple(found)
 
 
-def _parse(written: str, key: str, values: Any, *, where: str) -> Condition:
+def _parse(written: str, key: str, values: Any, *, where: str, services: frozenset[str]) -> Condition:
     quantifier: Quantifier = ""
     operator = written
     for name in ("ForAllValues", "ForAnyValue"):
@@ -99,7 +104,7 @@ def _parse(written: str, key: str, values: Any, *, where: str) -> Condition:
             f"{where}: condition operator {written[:80]!r} is unknown here",
             hint="operators are case-sensitive; scenarios/kms/README.md lists those that are modelled",
         )
-    if not is_known(key):
+    if not is_known(key, services):
         raise MalformedPolicyError(f"{where}: condition key {key[:80]!r} is unknown here")
     if has_several_values(key) and not quantifier and operator != _NULL:
         raise MalformedPolicyError(

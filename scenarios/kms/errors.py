@@ -108,6 +108,13 @@ class MalformedPolicyError(KmsError):
     aws_name = "MalformedPolicyDocumentException"
 
 
+class PackedPolicyError(KmsError):
+    """A session policy is longer than AWS takes."""
+
+    code = "simulated-kms/packed-policy"
+    aws_name = "PackedPolicyTooLargeException"
+
+
 class KeyNotFoundError(KmsError):
     """No such key or alias here."""
 

@@ -1,9 +1,9 @@
-"""Reads key policies and IAM policies: the JSON policy language, as much of it as is modelled here.
+"""Reads policies of keys, IAM and roles' trust: the JSON policy language, as much of it as is modelled here.
 
 A policy comes from whoever may write it; a policy that this server could not judge in every detail is
 refused when it is handed in, with the element named, and never stored. Left out, and refused: NotPrincipal,
 NotResource, Federated and CanonicalUser principals, policy variables. (IAM user guide, "Grammar of the IAM
-JSON policy language"; AWS KMS developer guide, "Key policies".)
+JSON policy language", "Trust policies"; AWS KMS developer guide, "Key policies".)
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ POLICY_MAX_BYTES: Final = 32 * 1024
 _STATEMENTS_MAX: Final = 100
 _ACTION: Final = re.compile(r"\*|[a-z0-9-]{1,64}:[A-Za-z0-9*?]{1,128}", re.ASCII)
 _KNOWN: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "Condition"}
+_TRUST_ACTIONS: Final = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
+
+Kind = Literal["key policy", "trust policy", "IAM policy", "session policy"]
+_OF_PRINCIPALS: Final = frozenset({"aws", "kms", "sts"})
+_SERVICES: Final[dict[Kind, frozenset[str]]] = {
+    "key policy": frozenset({"aws", "kms"}),
+    "trust policy": frozenset({"aws", "sts"}),
+    "IAM policy": _OF_PRINCIPALS,
+    "session policy": _OF_PRINCIPALS,
+}
+"""Whose condition keys there can be in requests that the policy is about."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Statement:
     """Its Sid, or its place."""
     effect: Literal["Allow", "Deny"]
     principals: frozenset[str] | None
-    """Who, in a key policy; `None` in an IAM policy, which belongs to somebody."""
+    """Who, in the policy of a key or role; `None` in an IAM policy, which belongs to somebody."""
     actions: tuple[str, ...]
     excepts: bool
     """Whether `actions` are those that it is *not* about."""
@@ -50,26 +61,31 @@ class Statement:
 class PolicyDocument:
     """A policy that was read."""
 
-    kind: Literal["key policy", "IAM policy", "session policy"]
+    kind: Kind
     statements: tuple[Statement, ...]
 
 
 def parse_key_policy_untrusted(text: str) -> PolicyDocument:
     """The policy of a key: every statement says who. Raises `MalformedPolicyError`."""
-    return PolicyDocument("key policy", _statements(text, what="key policy", names_people=True))
+    return PolicyDocument("key policy", _statements(text, what="key policy"))
+
+
+def parse_trust_policy_untrusted(text: str) -> PolicyDocument:
+    """Who may take a role on: nothing else, and of that role alone. Raises `MalformedPolicyError`."""
+    return PolicyDocument("trust policy", _statements(text, what="trust policy"))
 
 
 def parse_iam_policy_untrusted(text: str) -> PolicyDocument:
     """The policy of a user or role: no statement says who. Raises `MalformedPolicyError`."""
-    return PolicyDocument("IAM policy", _statements(text, what="IAM policy", names_people=False))
+    return PolicyDocument("IAM policy", _statements(text, what="IAM policy"))
 
 
 def parse_session_policy_untrusted(text: str) -> PolicyDocument:
     """The policy by which a session has less than its role. Raises `MalformedPolicyError`."""
-    return PolicyDocument("session policy", _statements(text, what="session policy", names_people=False))
+    return PolicyDocument("session policy", _statements(text, what="session policy"))
 
 
-def _statements(text: str, *, what: str, names_people: bool) -> tuple[Statement, ...]:
+def _statements(text: str, *, what: Kind) -> tuple[Statement, ...]:
     found = parse_object_untrusted(
         text.encode("utf-8", "surrogatepass"),
         what=what,
@@ -84,35 +100,39 @@ def _statements(text: str, *, what: str, names_people: bool) -> tuple[Statement,
     if type(listed) is not list or not 1 <= len(listed) <= _STATEMENTS_MAX:
         raise MalformedPolicyError(f"{what}: Statement: expected 1 to {_STATEMENTS_MAX} statements")
     return tuple(
-        _statement(each, place=f"{what}: statement {number}", names_people=names_people)
+        _statement(each, place=f"{what}: statement {number}", kind=what)
         for number, each in enumerate(listed, 1)
     )
 
 
-def _statement(found: Any, *, place: str, names_people: bool) -> Statement:
+def _statement(found: Any, *, place: str, kind: Kind) -> Statement:
     if type(found) is not dict:
         raise MalformedPolicyError(f"{place}: expected an object")
     sid = found.get("Sid", "")
     if type(sid) is not str or len(sid) > 256:
         raise MalformedPolicyError(f"{place}: Sid: expected a string of at most 256 characters")
     where = f"{place} {sid!r}" if sid else place
-    _require_names(found, _KNOWN, where=where)
+    _require_names(found, _KNOWN - {"Resource"} if kind == "trust policy" else _KNOWN, where=where)
+    names_people = kind in ("key policy", "trust policy")
     if found.get("Effect") not in ("Allow", "Deny"):
         raise MalformedPolicyError(f"{where}: Effect: expected Allow or Deny")
     if ("Principal" in found) != names_people:
-        expected = "one in a key policy" if names_people else "none in the policy of a principal"
+        expected = f"one in a {kind}" if names_people else "none in the policy of a principal"
         raise MalformedPolicyError(f"{where}: Principal: expected {expected}")
     if ("Action" in found) == ("NotAction" in found):
         raise MalformedPolicyError(f"{where}: expected either Action or NotAction")
     excepts = "NotAction" in found
+    actions = _actions(found["NotAction" if excepts else "Action"], where)
+    if kind == "trust policy" and (excepts or not set(actions) <= set(_TRUST_ACTIONS)):
+        raise MalformedPolicyError(f"{where}: Action: expected {' or '.join(_TRUST_ACTIONS)}")
     return Statement(
         name=repr(sid) if sid else place.rpartition(" ")[2],
         effect=found["Effect"],
         principals=_principals(found["Principal"], where) if names_people else None,
-        actions=_actions(found["NotAction" if excepts else "Action"], where),
+        actions=actions,
         excepts=excepts,
-        resources=_texts(found.get("Resource"), f"{where}: Resource"),
-        conditions=parse_conditions_untrusted(found["Condition"], where=where)
+        resources=("*",) if kind == "trust policy" else _texts(found.get("Resource"), f"{where}: Resource"),
+        conditions=parse_conditions_untrusted(found["Condition"], where=where, services=_SERVICES[kind])
         if "Condition" in found
         else (),
     )

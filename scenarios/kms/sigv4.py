@@ -2,7 +2,7 @@
 
 Reads headers and body from anybody. What returns is the credential whose secret signed exactly this method,
 these headers and this body, for this region and service, within five minutes of now. The host, every
-`x-amz-*` header (so the operation and the session token) and the content type have to be among what was
+`x-amz-*` header (so KMS's operation and the session token) and the content type have to be among what was
 signed. (IAM user guide, "Create a signed AWS API request".)
 """
 
@@ -25,7 +25,6 @@ from scenarios.kms.errors import (
     WrongSignatureError,
 )
 
-SERVICE: Final = "kms"
 WINDOW: Final = timedelta(minutes=5)
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
@@ -47,7 +46,12 @@ class SignedRequest:
 
 
 def verify_signature(
-    request: SignedRequest, *, lookup: Callable[[str], Credential | None], region: str, now: datetime
+    request: SignedRequest,
+    *,
+    lookup: Callable[[str], Credential | None],
+    region: str,
+    service: str,
+    now: datetime,
 ) -> Credential:
     """Who signed `request`. Raises an error of AWS's name for each way not to have."""
     header = request.headers.get("authorization")
@@ -57,14 +61,14 @@ def verify_signature(
     if match is None:
         raise IncompleteSignatureError("Authorization header: expected AWS4-HMAC-SHA256 with its three parts")
     signed_at = _require_date(request.headers.get("x-amz-date"), match["day"], now)
-    if (match["region"], match["service"]) != (region, SERVICE):
+    if (match["region"], match["service"]) != (region, service):
         raise WrongSignatureError(
-            f"Credential should be scoped to {region}/{SERVICE}, got {match['region']}/{match['service']}"
+            f"Credential should be scoped to {region}/{service}, got {match['region']}/{match['service']}"
         )
     names = match["headers"].split(";")
     _require_signed(names, request.headers)
     credential = _require_credential(lookup(match["key"]), request.headers.get("x-amz-security-token"))
-    scope = f"{match['day']}/{region}/{SERVICE}/aws4_request"
+    scope = f"{match['day']}/{region}/{service}/aws4_request"
     expected = _signature(request, names, credential.secret_access_key, scope, signed_at)
     if not hmac.compare_digest(expected, match["signature"]):
         raise WrongSignatureError(
@@ -94,7 +98,7 @@ def _require_date(text: str | None, day: str, now: datetime) -> str:
 def _require_signed(names: list[str], headers: Mapping[str, str]) -> None:
     if names != sorted(set(names)):
         raise IncompleteSignatureError("SignedHeaders: expected names in order, each once")
-    needed = {"host", "x-amz-date", "x-amz-target"}
+    needed = {"host", "x-amz-date"}
     needed |= {name for name in headers if name.startswith("x-amz-") or name == "content-type"}
     for missing in sorted(needed - set(names)):
         raise WrongSignatureError(f"header {missing!r} has to be signed, and is not")

@@ -1,4 +1,4 @@
-"""The state folder of one SIMULATED KMS: one account in one region, its keys, aliases and credentials.
+"""The state folder of one SIMULATED KMS: one account in one region, its keys, aliases, roles and credentials.
 
 Everything is read anew for every request, so that a credential issued by another process counts at once.
 Files are written whole or not at all, readable by their owner alone.
@@ -20,6 +20,7 @@ from scenarios.kms.credentials import ACCESS_KEY_ID, Credential
 from scenarios.kms.errors import KeyNotFoundError, StateFolderError
 from scenarios.kms.keys import Key, decode_key, encode_key
 from scenarios.kms.principals import ACCOUNT, Caller
+from scenarios.kms.roles import Role
 
 DEFAULT_ACCOUNT: Final = "111122223333"
 DEFAULT_REGION: Final = "us-east-1"
@@ -91,6 +92,22 @@ class KmsStore:
         """Lets `alias` stand for the key."""
         self._write(self.folder / "aliases.json", {**self.aliases(), alias: key_id})
 
+    def roles(self) -> dict[str, Role]:
+        """The account's roles by ARN."""
+        path = self.folder / "roles.json"
+        return self._read(path, _roles) if path.exists() else {}
+
+    def role(self, arn: str) -> Role | None:
+        """The role of that ARN, if there is one."""
+        return self.roles().get(arn)
+
+    def put_role(self, role: Role) -> None:
+        """Keeps `role`, in place of its earlier state. Raises `StateFolderError` for another account's."""
+        if role.arn.split(":")[4] != self.account:
+            raise StateFolderError(f"{role.arn}: expected a role of the account {self.account}")
+        roles = {**self.roles(), role.arn: role}
+        self._write(self.folder / "roles.json", {arn: vars(each) for arn, each in roles.items()})
+
     def put_credential(self, credential: Credential) -> None:
         """Keeps `credential`."""
         caller, expires_at = credential.caller, credential.expires_at
@@ -138,3 +155,7 @@ def _credential(fields: dict[str, Any]) -> Credential:
             "expires_at": datetime.fromisoformat(expires_at) if expires_at else None,
         }
     )
+
+
+def _roles(fields: dict[str, Any]) -> dict[str, Role]:
+    return {arn: Role(**each) for arn, each in fields.items()}

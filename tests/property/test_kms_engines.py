@@ -159,7 +159,7 @@ def simulated_allows(request: Request, key_policy: str, iam_policy: str | None, 
         issuing_account=ACCOUNT,
     )
     rules = Rules(
-        key_policy=parse_key_policy_untrusted(key_policy),
+        resource_policy=parse_key_policy_untrusted(key_policy),
         grants=(grant,) if granted else (),
         iam_policy=parse_iam_policy_untrusted(iam_policy) if iam_policy else None,
         session_policy=None,

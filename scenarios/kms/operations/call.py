@@ -22,6 +22,7 @@ from scenarios.kms.errors import DryRunError, KeyDisabledError
 from scenarios.kms.keys import Key
 from scenarios.kms.parameters import Members, flag, require_members, text
 from scenarios.kms.policies import (
+    PolicyDocument,
     parse_iam_policy_untrusted,
     parse_key_policy_untrusted,
     parse_session_policy_untrusted,
@@ -75,7 +76,8 @@ class Call:
     ) -> None:
         """Raises unless the caller may do this. `policy` stands for the key's, `operation` for this one."""
         context = {
-            **self._surroundings(),
+            **self.surroundings(),
+            **self._of_request(),
             **(_of_key(key, self.store) if key else {}),
             **_of_encryption_context(encryption_context or {}),
             **(recipient.conditions if recipient else {}),
@@ -101,15 +103,27 @@ class Call:
         return key
 
     def _rules(self, key: Key | None, policy: str | None) -> Rules:
-        iam, session = self.credential.iam_policy, self.credential.session_policy
         return Rules(
-            key_policy=parse_key_policy_untrusted(policy or key.policy) if key else None,
+            resource_policy=parse_key_policy_untrusted(policy or key.policy) if key else None,
             grants=key.grants if key and policy is None else (),
-            iam_policy=parse_iam_policy_untrusted(iam) if iam is not None else None,
-            session_policy=parse_session_policy_untrusted(session) if session is not None else None,
+            iam_policy=self.iam_policy(),
+            session_policy=self.session_policy(),
         )
 
-    def _surroundings(self) -> dict[str, tuple[str, ...]]:
+    def iam_policy(self) -> PolicyDocument | None:
+        """What IAM lets the caller do: by its credential, or else by its role as that is now."""
+        text = self.credential.iam_policy
+        if text is None and (role := self.store.role(self.credential.caller.arn)):
+            text = role.policy
+        return parse_iam_policy_untrusted(text) if text is not None else None
+
+    def session_policy(self) -> PolicyDocument | None:
+        """What the caller's session is cut down to."""
+        text = self.credential.session_policy
+        return parse_session_policy_untrusted(text) if text is not None else None
+
+    def surroundings(self) -> Context:
+        """What conditions can see of any request, whatever service it is to."""
         caller = self.credential.caller
         kind = {"root": "Account", "role": "AssumedRole", "user": "User"}
         found = {
@@ -123,8 +137,11 @@ class Call:
             "aws:requestedregion": self.store.region,
             "aws:viaawsservice": "false",
             "aws:principalisawsservice": "false",
-            "kms:calleraccount": caller.account,
         }
+        return {name: (value,) for name, value in found.items()}
+
+    def _of_request(self) -> Context:
+        found = {"kms:calleraccount": self.credential.caller.account}
         alias = self.members.get("KeyId")
         if type(alias) is str and ":alias/" in f":{alias}":
             found["kms:requestalias"] = f"alias/{alias.partition('alias/')[2]}"

@@ -1,10 +1,17 @@
-"""Every operation that exists here, by the name that stands in `X-Amz-Target`."""
+"""Every operation that exists here: KMS's by the name in `X-Amz-Target`, STS's by its `Action`."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from scenarios.kms.operations import cryptographic, grants, key_pairs, keys_and_policies, listings
+from scenarios.kms.operations import (
+    assume_role,
+    cryptographic,
+    grants,
+    key_pairs,
+    keys_and_policies,
+    listings,
+)
 from scenarios.kms.operations.call import Operation
 
 TARGET_PREFIX: Final = "TrentService."
@@ -35,3 +42,5 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "DeriveSharedSecret": key_pairs.derive_shared_secret,
     "GetPublicKey": key_pairs.get_public_key,
 }
+
+STS_OPERATIONS: Final[dict[str, Operation]] = {"AssumeRole": assume_role.assume_role}

@@ -169,7 +169,7 @@ CASES = [
 def test_evaluation(case: Case) -> None:
     request = AccessRequest(case.caller, case.operation, KEY, case.context, case.pairs)
     rules = Rules(
-        key_policy=parse_key_policy_untrusted(case.key),
+        resource_policy=parse_key_policy_untrusted(case.key),
         grants=case.grants,
         iam_policy=parse_iam_policy_untrusted(case.iam) if case.iam else None,
         session_policy=parse_session_policy_untrusted(case.session) if case.session else None,

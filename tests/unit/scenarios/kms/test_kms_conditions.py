@@ -13,10 +13,11 @@ PCR0 = "kms:RecipientAttestation:PCR0"
 ONE, OTHER = "a1" * 48, "b2" * 48
 KEYS = "kms:EncryptionContextKeys"
 NOBODY: dict[str, tuple[str, ...]] = {}
+SERVICES = frozenset({"aws", "kms"})
 
 
 def holds(operator: str, key: str, values: Any, context: dict[str, tuple[str, ...]]) -> bool:
-    (condition,) = parse_conditions_untrusted({operator: {key: values}}, where="test")
+    (condition,) = parse_conditions_untrusted({operator: {key: values}}, where="test", services=SERVICES)
     return condition.holds({name.lower(): found for name, found in context.items()})
 
 
@@ -182,11 +183,12 @@ REFUSED = [
 @pytest.mark.parametrize(("block", "message"), REFUSED)
 def test_what_cannot_be_judged_is_refused_by_name(block: Any, message: str) -> None:
     with pytest.raises(MalformedPolicyError, match=r"^statement 1: ") as refused:
-        parse_conditions_untrusted(block, where="statement 1")
+        parse_conditions_untrusted(block, where="statement 1", services=SERVICES)
     assert message in refused.value.message
 
 
 def test_the_sentence_has_what_was_got_and_what_was_named() -> None:
-    (condition,) = parse_conditions_untrusted({"StringEquals": {PCR0: [ONE, OTHER]}}, where="test")
+    block = {"StringEquals": {PCR0: [ONE, OTHER]}}
+    (condition,) = parse_conditions_untrusted(block, where="test", services=SERVICES)
     assert condition.says(NOBODY) == f"StringEquals {PCR0} names '{ONE}' or '{OTHER}', got nothing"
     assert condition.says({PCR0.lower(): ("c3",)}).endswith("got 'c3'")
