@@ -1,4 +1,4 @@
-"""`concordat simulator kms`: the SIMULATED KMS, its credentials and its first keys."""
+"""`concordat simulator kms`: the SIMULATED KMS, its credentials, its roles and its first keys."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from scenarios.kms.credentials import issue
 from scenarios.kms.keys import USAGES, default_policy, make_key
 from scenarios.kms.policies import POLICY_MAX_BYTES, parse_key_policy_untrusted
 from scenarios.kms.principals import Caller
+from scenarios.kms.roles import SESSION_MOST_S, SESSION_USUAL_S, Role, new_role_id
 from scenarios.kms.server import KmsServer, serving
 from scenarios.kms.service import KmsService
 from scenarios.kms.store import DEFAULT_ACCOUNT, DEFAULT_REGION, KmsStore
 
 NOTICE: Final = "SIMULATED: a model of AWS KMS for this computer alone; it protects nothing"
 _PEM_MAX_BYTES: Final = 64 * 1024
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -46,8 +48,7 @@ def _state_option(command: _Command) -> _Command:
 
 
 def _policy_option(name: str, text: str) -> Callable[[_Command], _Command]:
-    path = click.Path(path_type=Path, exists=True, dir_okay=False)
-    return click.option(name, type=path, metavar="FILE", help=text)
+    return click.option(name, type=_FILE, metavar="FILE", help=text)
 
 
 @click.group("kms")
@@ -108,6 +109,13 @@ def serve_command(
 @click.option("--minutes", type=click.IntRange(1, 720), help="How long it is valid; default: always.")
 @_policy_option("--policy", "What IAM lets the principal do, JSON; default: nothing.")
 @_policy_option("--session-policy", "What the session is cut down to, JSON.")
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of another KMS that knows the key too, as all of AWS would.",
+)
 def credential_command(
     *,
     state: Path,
@@ -116,6 +124,7 @@ def credential_command(
     minutes: int | None,
     policy: Path | None,
     session_policy: Path | None,
+    also: tuple[Path, ...],
 ) -> None:
     """Issue an access key and print it.
 
@@ -133,12 +142,43 @@ def credential_command(
         session_policy=_text(session_policy),
         expires_at=_now() + timedelta(minutes=minutes) if minutes else None,
     )
-    store.put_credential(credential)
+    for each in (store, *map(KmsStore, also)):
+        each.put_credential(credential)
     click.echo(f"export AWS_ACCESS_KEY_ID={credential.access_key_id}")
     click.echo(f"export AWS_SECRET_ACCESS_KEY={credential.secret_access_key}")
     if credential.session_token:
         click.echo(f"export AWS_SESSION_TOKEN={credential.session_token}")
     click.echo(f"export AWS_REGION={store.region} AWS_CA_BUNDLE={store.authority_path}")
+
+
+@group.command("role")
+@_state_option
+@click.option("--trust", type=_FILE, required=True, metavar="FILE", help="Who may take it on, JSON.")
+@_policy_option("--policy", "What IAM lets its sessions do, JSON; default: nothing.")
+@click.option(
+    "--max-session-s",
+    type=click.IntRange(SESSION_USUAL_S, SESSION_MOST_S),
+    default=SESSION_USUAL_S,
+    show_default=True,
+    metavar="S",
+    help="How long a session may be asked for.",
+)
+@click.argument("name")
+def role_command(state: Path, name: str, trust: Path, policy: Path | None, max_session_s: int) -> None:
+    """Make a role of the account, or change it, and print its ARN.
+
+    AssumeRole takes it on, at the endpoint that `serve` prints.
+
+    \b
+    Example:
+      concordat simulator kms role enclave --trust trust.json
+    """
+    store = KmsStore(state)
+    arn = f"arn:aws:iam::{store.account}:role/{name}"
+    earlier = store.role(arn)
+    role_id = earlier.role_id if earlier else new_role_id()
+    store.put_role(Role(arn, role_id, _text(trust) or "", _text(policy), max_session_s))
+    click.echo(arn)
 
 
 @group.command("key")
