@@ -59,7 +59,7 @@ class AssumedRoles:
         self, places: StsPlaces | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         """Raises `CredentialsError` where botocore is missing."""
-        self._places = places or StsPlaces()
+        self.places = places or StsPlaces()
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Asked, Credentials] = OrderedDict()
@@ -75,7 +75,7 @@ class AssumedRoles:
             kept = self._kept.get(asked)
             if kept is not None and kept.is_valid_for(REFRESH_BEFORE, now=now):
                 return kept
-            client = self._client(region, self._places.endpoint(account))
+            client = self._client(region, self.places.endpoint(account))
         policy = session_policy(
             account=account, region=region, agreement_digest=agreement_digest, party=party
         )
@@ -97,7 +97,7 @@ class AssumedRoles:
         from botocore.config import Config  # noqa: PLC0415 - an extra, and slow to import
 
         if (region, endpoint) not in self._clients:
-            authority = self._places.authority if endpoint else None
+            authority = self.places.authority if endpoint else None
             self._clients[region, endpoint] = self._session.create_client(
                 "sts",
                 region_name=region,

@@ -36,7 +36,7 @@ class Credentials:
         for name, value, form in (
             ("access key id", self.access_key_id, _ACCESS_KEY_ID),
             ("secret access key", self.secret_access_key, _SECRET),
-            ("session token", self.session_token or "none", _TOKEN),
+            ("session token", "none" if self.session_token is None else self.session_token, _TOKEN),
         ):
             if not form.fullmatch(value):  # the value is not shown: what stands in the wrong place is secret
                 raise CredentialsError(

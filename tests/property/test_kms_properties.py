@@ -8,14 +8,22 @@ import json
 import re
 import uuid
 from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.kms import blobs
+from scenarios.kms import blobs, query
 from scenarios.kms.comparisons import like
-from scenarios.kms.errors import InvalidCiphertextError, KmsError, MalformedPolicyError, RequestShapeError
+from scenarios.kms.errors import (
+    InvalidCiphertextError,
+    KmsError,
+    MalformedPolicyError,
+    ParameterError,
+    RequestShapeError,
+)
 from scenarios.kms.policies import parse_iam_policy_untrusted, parse_key_policy_untrusted
 from scenarios.kms.untrusted_json import DEPTH_MAX, parse_object_untrusted
 
@@ -143,3 +151,32 @@ def test_any_bytes_are_no_blob(blob: bytes) -> None:
         blobs.open_untrusted(bytes(32), blob, {"key": blobs.key_of_untrusted(blob)})
     except KmsError as error:
         assert type(error) is InvalidCiphertextError
+
+
+@given(st.binary(max_size=200) | st.text("AR=&%2.+ctionVersion\u00e9", max_size=60).map(str.encode))
+def test_a_form_is_parameters_or_refused(body: bytes) -> None:
+    with contextlib.suppress(ParameterError):
+        action, parameters = query.parse_request_untrusted(body)
+        assert all(isinstance(value, str) for value in (action, *parameters.values()))
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=9), st.text(max_size=9), max_size=5), st.text(max_size=9))
+def test_a_form_says_what_was_written(parameters: dict[str, str], action: str) -> None:
+    written = {**parameters, "Action": action, "Version": query.VERSION}
+    others = {name: value for name, value in parameters.items() if name not in ("Action", "Version")}
+    assert query.parse_request_untrusted(urlencode(written).encode()) == (action, others)
+
+
+@given(st.text(max_size=40))
+def test_every_answer_of_sts_is_xml(text: str) -> None:
+    """Names of errors and messages too, whatever a request made them say."""
+    for document in (
+        query.render("AssumeRole", {"AssumedRoleUser": {"Arn": text}}, "1"),
+        query.render_refusal("ValidationException", text, "1")[1],
+    ):
+        (found,) = [
+            each
+            for each in ElementTree.fromstring(document).iter()  # noqa: S314 - our own
+            if each.tag.endswith(("}Arn", "}Message"))
+        ]
+        assert (found.text or "") == "".join(each if each.isprintable() else "?" for each in text)
