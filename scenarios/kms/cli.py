@@ -19,9 +19,10 @@ from party_client.attestation import EmulatorUnsafe, TrustedRoots
 from party_client.attestation.emulator import Anchors
 from scenarios.kms.credentials import issue
 from scenarios.kms.keys import USAGES, default_policy, make_key
+from scenarios.kms.planned import PLAN_MAX_BYTES, read_plan_untrusted
 from scenarios.kms.policies import POLICY_MAX_BYTES, parse_key_policy_untrusted
 from scenarios.kms.principals import Caller
-from scenarios.kms.roles import SESSION_MOST_S, SESSION_USUAL_S, Role, new_role_id
+from scenarios.kms.roles import SESSION_MOST_S, SESSION_USUAL_S
 from scenarios.kms.server import KmsServer, serving
 from scenarios.kms.service import KmsService
 from scenarios.kms.store import DEFAULT_ACCOUNT, DEFAULT_REGION, KmsStore
@@ -173,12 +174,7 @@ def role_command(state: Path, name: str, trust: Path, policy: Path | None, max_s
     Example:
       concordat simulator kms role enclave --trust trust.json
     """
-    store = KmsStore(state)
-    arn = f"arn:aws:iam::{store.account}:role/{name}"
-    earlier = store.role(arn)
-    role_id = earlier.role_id if earlier else new_role_id()
-    store.put_role(Role(arn, role_id, _text(trust) or "", _text(policy), max_session_s))
-    click.echo(arn)
+    click.echo(KmsStore(state).make_role(name, _text(trust) or "", _text(policy), max_session_s).arn)
 
 
 @group.command("key")
@@ -201,6 +197,25 @@ def key_command(state: Path, policy: Path | None, spec: Any) -> None:
     key = make_key(spec, arn_prefix=store.arn_prefix, policy=text, description="", now=_now())
     store.put_key(key)
     click.echo(key.arn)
+
+
+@group.command("apply")
+@_state_option
+@click.argument("plan", type=_FILE)
+def apply_command(state: Path, plan: Path) -> None:
+    """Set up what PLAN says and print the ARN of the key.
+
+    PLAN is what `concordat kms plan --format json` wrote: a new key with its
+    policy and alias, and the enclave's role. At AWS Terraform does that. Done
+    again, alias and role are the new ones; keys stay.
+
+    \b
+    Example:
+      concordat simulator kms apply plan.json
+    """
+    store = KmsStore(state)
+    planned = read_plan_untrusted(files.read(plan, max_bytes=PLAN_MAX_BYTES, private=False))
+    click.echo(planned.put_in(store, now=_now()).arn)
 
 
 def _roots(root_files: tuple[Path, ...], unsafe_emulator: bool) -> Anchors | None:

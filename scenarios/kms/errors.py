@@ -26,6 +26,12 @@ class StateFolderError(KmsError):
     code = "simulated-kms/state"
 
 
+class PlanFileError(KmsError):
+    """A file that `concordat kms plan` cannot have written."""
+
+    code = "simulated-kms/plan"
+
+
 class AddressError(KmsError):
     """The server cannot listen where it was asked to."""
 

@@ -20,7 +20,7 @@ from scenarios.kms.credentials import ACCESS_KEY_ID, Credential
 from scenarios.kms.errors import KeyNotFoundError, StateFolderError
 from scenarios.kms.keys import Key, decode_key, encode_key
 from scenarios.kms.principals import ACCOUNT, Caller
-from scenarios.kms.roles import Role
+from scenarios.kms.roles import SESSION_USUAL_S, Role, new_role_id
 
 DEFAULT_ACCOUNT: Final = "111122223333"
 DEFAULT_REGION: Final = "us-east-1"
@@ -100,6 +100,16 @@ class KmsStore:
     def role(self, arn: str) -> Role | None:
         """The role of that ARN, if there is one."""
         return self.roles().get(arn)
+
+    def make_role(
+        self, name: str, trust: str, policy: str | None, max_session_s: int = SESSION_USUAL_S
+    ) -> Role:
+        """A role of the account, or its next state: two of one name and different ids there never are."""
+        arn = f"arn:aws:iam::{self.account}:role/{name}"
+        earlier = self.role(arn)
+        role = Role(arn, earlier.role_id if earlier else new_role_id(), trust, policy, max_session_s)
+        self.put_role(role)
+        return role
 
     def put_role(self, role: Role) -> None:
         """Keeps `role`, in place of its earlier state. Raises `StateFolderError` for another account's."""

@@ -18,8 +18,10 @@ from coordinator.kms.assumed_roles import DURATION_S, AssumedRoles, StsPlaces
 from coordinator.kms.credentials import Credentials
 from coordinator.kms.session_policy import SESSION_POLICY_MAX_CHARACTERS, session_policy
 from party_client.attestation.measurements import extended_once
+from party_client.cli.kms_text import plan_facts
 from party_client.kms import KeyTerms, plan
 from scenarios.kms.credentials import Credential
+from scenarios.kms.planned import read_plan_untrusted
 from scenarios.kms.roles import Role, new_role_id
 from tests.kms_world import KmsWorld, policy, refused, running, statement
 from tests.unit.party_client.kms_key import ACCOUNT, FIRST, PARENT, PLACE, ROLE, SEALER, terms
@@ -81,10 +83,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
         valid_until_s=4_000_000_000,
     )
     with running(folder / "kms", region=REGION) as world:
-        made = plan(of)
-        trust, may = json.dumps(made.role_trust), json.dumps(made.role_policy)
-        world.store.put_role(Role(ROLE, new_role_id(), trust, may))
-        key = world.key(json.dumps(made.key_policy))
+        written = json.dumps(plan_facts(plan(of))).encode()
+        key = read_plan_untrusted(written).put_in(world.store, now=world.now()).arn
         context = of.encryption_context("flights")
         data_key = world.client(SEALER).generate_data_key(
             KeyId=key, KeySpec="AES_256", EncryptionContext=context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -12,7 +13,8 @@ from botocore.config import Config
 from click.testing import CliRunner
 
 from scenarios.kms.credentials import Credential
-from scenarios.kms.errors import MalformedPolicyError, ParameterError, StateFolderError
+from scenarios.kms.errors import KmsError, MalformedPolicyError, ParameterError, StateFolderError
+from scenarios.kms.planned import read_plan_untrusted
 from scenarios.kms.policies import parse_key_policy_untrusted, parse_trust_policy_untrusted
 from scenarios.kms.principals import Caller
 from scenarios.kms.roles import Role, new_role_id
@@ -323,3 +325,50 @@ def test_roles_and_a_key_that_two_accounts_know_by_the_command(tmp_path: Any) ->
     for store in (first, KmsStore(bank)):
         found = store.credential(name)
         assert found is not None and found.caller == Caller(PARENT, "job")
+
+
+def plan_file(folder: Path, **changes: Any) -> Path:
+    """As `concordat kms plan --format json` writes it."""
+    found: dict[str, Any] = {
+        "alias": "alias/concordat-spending-shop",
+        "key_policy": json.loads(policy(statement("A", "Allow", {"AWS": OWN_USER}, "kms:DescribeKey"))),
+        "role": {
+            "name": "enclave",
+            "trust_policy": json.loads(BY_EXTERNAL_ID),
+            "policy": json.loads(MAY_RANDOM),
+            "external_id": "agreement-1",
+        },
+    }
+    path = folder / "plan.json"
+    path.write_text(json.dumps({**found, **changes}))
+    return path
+
+
+def test_a_plan_is_put_in_place(tmp_path: Path) -> None:
+    arguments = ["kms", "apply", "--state", str(tmp_path / "shop"), str(plan_file(tmp_path))]
+    first, second = (CliRunner().invoke(group, arguments, catch_exceptions=False) for _ in range(2))
+    assert first.exit_code == second.exit_code == 0
+    store = KmsStore(tmp_path / "shop")
+    assert {key.arn for key in store.every_key()} == {first.output.strip(), second.output.strip()}
+    assert store.key("alias/concordat-spending-shop").arn == second.output.strip()
+    (role,) = store.roles().values()
+    assert (role.arn, json.loads(role.trust_policy)) == (ENCLAVE_ROLE, json.loads(BY_EXTERNAL_ID))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": None},
+        {"alias": ""},
+        {"key_policy": "{}"},
+        {"key_policy": {}},
+        {"role": {"name": "enclave", "trust_policy": json.loads(MAY_RANDOM), "policy": {}}},
+    ],
+)
+def test_a_plan_that_is_none_changes_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = plan_file(tmp_path, **changes)
+    with pytest.raises(KmsError, match=r"^(plan|key policy|trust policy): "):
+        read_plan_untrusted(path.read_bytes())
+    result = CliRunner().invoke(group, ["kms", "apply", "--state", str(tmp_path / "shop"), str(path)])
+    assert result.exit_code == 1
+    assert not KmsStore(tmp_path / "shop").every_key()
