@@ -201,13 +201,14 @@ def key_command(state: Path, policy: Path | None, spec: Any) -> None:
 
 @group.command("apply")
 @_state_option
+@click.option("--key", metavar="KEY", help="Give this key the policy, instead of making one.")
 @click.argument("plan", type=_FILE)
-def apply_command(state: Path, plan: Path) -> None:
+def apply_command(state: Path, plan: Path, key: str | None) -> None:
     """Set up what PLAN says and print the ARN of the key.
 
     PLAN is what `concordat kms plan --format json` wrote: a new key with its
-    policy and alias, and the enclave's role. At AWS Terraform does that. Done
-    again, alias and role are the new ones; keys stay.
+    policy and alias, and the enclave's role. At AWS Terraform does that. When
+    the agreement's releases have changed: plan again, and apply with --key.
 
     \b
     Example:
@@ -215,7 +216,7 @@ def apply_command(state: Path, plan: Path) -> None:
     """
     store = KmsStore(state)
     planned = read_plan_untrusted(files.read(plan, max_bytes=PLAN_MAX_BYTES, private=False))
-    click.echo(planned.put_in(store, now=_now()).arn)
+    click.echo(planned.put_in(store, now=_now(), key=store.key(key) if key else None).arn)
 
 
 def _roots(root_files: tuple[Path, ...], unsafe_emulator: bool) -> Anchors | None:

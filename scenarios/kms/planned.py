@@ -7,7 +7,7 @@ Terraform does at AWS, for a SIMULATED KMS. Followed: docs/kms.md, "Set it up".
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,11 +34,12 @@ class Planned:
     trust_policy: str
     role_policy: str
 
-    def put_in(self, store: KmsStore, *, now: datetime) -> Key:
-        """A new key, to which the alias now leads, and the role as planned."""
-        key = make_key(
-            "SYMMETRIC_DEFAULT", arn_prefix=store.arn_prefix, policy=self.key_policy, description="", now=now
-        )
+    def put_in(self, store: KmsStore, *, now: datetime, key: Key | None = None) -> Key:
+        """A new key, or `key` with the policy; the alias leads to it, and the role is as planned."""
+        if key is None:
+            prefix = store.arn_prefix
+            key = make_key("SYMMETRIC_DEFAULT", arn_prefix=prefix, policy="", description="", now=now)
+        key = replace(key, policy=self.key_policy)
         store.make_role(self.role, self.trust_policy, self.role_policy)
         store.put_key(key)
         store.put_alias(self.alias, key.key_id)

@@ -351,6 +351,14 @@ def test_a_plan_is_put_in_place(tmp_path: Path) -> None:
     store = KmsStore(tmp_path / "shop")
     assert {key.arn for key in store.every_key()} == {first.output.strip(), second.output.strip()}
     assert store.key("alias/concordat-spending-shop").arn == second.output.strip()
+    changed = json.loads(policy(statement("B", "Allow", {"AWS": OWN_USER}, "kms:DescribeKey")))
+    again = plan_file(tmp_path, key_policy=changed)
+    arguments = ["kms", "apply", "--state", str(tmp_path / "shop"), "--key", first.output.strip(), str(again)]
+    third = CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert third.output == first.output
+    assert len(store.every_key()) == 2
+    key = store.key("alias/concordat-spending-shop")
+    assert (key.arn, json.loads(key.policy)) == (first.output.strip(), changed)
     (role,) = store.roles().values()
     assert (role.arn, json.loads(role.trust_policy)) == (ENCLAVE_ROLE, json.loads(BY_EXTERNAL_ID))
 
