@@ -72,7 +72,7 @@ def _explained() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise KmsReadError(
             "reading a live key needs the kms extra (botocore is not installed)",
-            hint="pip install 'concordat[party,kms]', or give what somebody else has read with --from",
+            hint="pip install 'concordat[kms]', or give what somebody else has read with --from",
         ) from error
     try:
         yield
