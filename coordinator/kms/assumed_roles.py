@@ -75,11 +75,17 @@ class AssumedRoles:
             kept = self._kept.get(asked)
             if kept is not None and kept.is_valid_for(REFRESH_BEFORE, now=now):
                 return kept
-            client = self._client(region, self.places.endpoint(account))
+            endpoint = self.places.endpoint(account)
+            client = self._client(region, endpoint)
         policy = session_policy(
             account=account, region=region, agreement_digest=agreement_digest, party=party
         )
-        found = _assume(client, role, agreement_digest, policy)
+        try:
+            found = _assume(client, role, agreement_digest, policy)
+        except CredentialsError:
+            with self._lock:  # a client without credentials of its own would never look for them again
+                self._clients.pop((region, endpoint), None)
+            raise
         if not found.is_valid_for(REFRESH_BEFORE, now=now):
             raise CredentialsError(
                 f"{role}: STS gave credentials that end within {REFRESH_BEFORE}",

@@ -295,8 +295,13 @@ def test_an_sts_that_is_not_vouched_for(planned: Planned, tmp_path: Path) -> Non
             planned.get(AssumedRoles(places))
 
 
-def test_without_credentials_of_its_own(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_its_own_may_come_later(
+    planned: Planned, as_parent: Credential, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
+    roles = planned.roles()
     with pytest.raises(CredentialsError, match=r"nothing to sign with \(NoCredentialsError\)"):
-        planned.get(planned.roles())
+        planned.get(roles)
+    be(as_parent, monkeypatch, tmp_path)
+    assert planned.get(roles).session_token
