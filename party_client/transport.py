@@ -191,6 +191,45 @@ class Coordinator:
         )
         return bytes(self._call("FinishUpload", request, deadline_s=FINISH_DEADLINE_S).acceptance)
 
+    # --- Deposits ----------------------------------------------------------------------------------------
+
+    def begin_deposit(
+        self, agreement_digest: bytes, dataset: str, upload_id: bytes, signed_header: bytes
+    ) -> int:
+        """Announces a dataset that is to wait for enclaves, or asks where to continue it: the first chunk wanted.
+
+        Its chunks go through `upload_chunks`, the first one with `agreement_digest` in place of a job.
+        """
+        request = wire.BeginUploadRequest(
+            agreement_digest=agreement_digest,
+            dataset=dataset,
+            upload_id=upload_id,
+            signed_header=signed_header,
+        )
+        return int(self._call("BeginUpload", request).next_chunk)
+
+    def finish_deposit(self, agreement_digest: bytes, upload_id: bytes, signed_manifest: bytes) -> None:
+        """Closes a deposit: it now stands in for the caller's earlier one. No enclave has seen it yet."""
+        request = wire.FinishUploadRequest(
+            agreement_digest=agreement_digest, upload_id=upload_id, signed_manifest=signed_manifest
+        )
+        self._call("FinishUpload", request)
+
+    def list_deposits(self, agreement_digest: bytes) -> list[wire.Deposit]:
+        """What waits there, and what became of it, by the coordinator's word; acceptances are to be verified."""
+        request = wire.ListDepositsRequest(agreement_digest=agreement_digest)
+        return list(self._call("ListDeposits", request).deposits)
+
+    def remove_deposit(self, agreement_digest: bytes, upload_id: bytes, *, deposited_by: str = "") -> None:
+        """Has a deposit deleted: one's own, or as an operator that of another caller."""
+        request = wire.RemoveDepositRequest(
+            request_id=_request_id(),
+            agreement_digest=agreement_digest,
+            upload_id=upload_id,
+            deposited_by=deposited_by,
+        )
+        self._call("RemoveDeposit", request)
+
     # --- Runs --------------------------------------------------------------------------------------------
 
     def request_run(self, job_id: str, run_id: bytes, signed_request: bytes) -> wire.Run:

@@ -122,7 +122,7 @@ class Slot(_message.Message):
     def __init__(self, dataset: _Optional[str] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "agreement_digest", "state", "phase", "slots", "detail", "launcher")
+    __slots__ = ("job_id", "agreement_digest", "state", "phase", "slots", "detail", "launcher", "deposits", "errands")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,8 @@ class Job(_message.Message):
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     LAUNCHER_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITS_FIELD_NUMBER: _ClassVar[int]
+    ERRANDS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     agreement_digest: bytes
     state: JobState
@@ -137,7 +139,29 @@ class Job(_message.Message):
     slots: _containers.RepeatedCompositeFieldContainer[Slot]
     detail: str
     launcher: str
-    def __init__(self, job_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[str] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., detail: _Optional[str] = ..., launcher: _Optional[str] = ...) -> None: ...
+    deposits: _containers.RepeatedCompositeFieldContainer[DepositInJob]
+    errands: _containers.RepeatedCompositeFieldContainer[Errand]
+    def __init__(self, job_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[str] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., detail: _Optional[str] = ..., launcher: _Optional[str] = ..., deposits: _Optional[_Iterable[_Union[DepositInJob, _Mapping]]] = ..., errands: _Optional[_Iterable[_Union[Errand, _Mapping]]] = ...) -> None: ...
+
+class DepositInJob(_message.Message):
+    __slots__ = ("dataset", "deposited_by", "said")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITED_BY_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    deposited_by: str
+    said: str
+    def __init__(self, dataset: _Optional[str] = ..., deposited_by: _Optional[str] = ..., said: _Optional[str] = ...) -> None: ...
+
+class Errand(_message.Message):
+    __slots__ = ("subject", "endpoint", "said")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    endpoint: str
+    said: str
+    def __init__(self, subject: _Optional[str] = ..., endpoint: _Optional[str] = ..., said: _Optional[str] = ...) -> None: ...
 
 class AttestRequest(_message.Message):
     __slots__ = ("job_id", "nonce")
@@ -156,16 +180,18 @@ class AttestResponse(_message.Message):
     def __init__(self, document: _Optional[bytes] = ..., key_bundle: _Optional[bytes] = ...) -> None: ...
 
 class BeginUploadRequest(_message.Message):
-    __slots__ = ("job_id", "dataset", "upload_id", "signed_header")
+    __slots__ = ("job_id", "dataset", "upload_id", "signed_header", "agreement_digest")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_HEADER_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     dataset: str
     upload_id: bytes
     signed_header: bytes
-    def __init__(self, job_id: _Optional[str] = ..., dataset: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_header: _Optional[bytes] = ...) -> None: ...
+    agreement_digest: bytes
+    def __init__(self, job_id: _Optional[str] = ..., dataset: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_header: _Optional[bytes] = ..., agreement_digest: _Optional[bytes] = ...) -> None: ...
 
 class UploadState(_message.Message):
     __slots__ = ("next_chunk",)
@@ -174,18 +200,20 @@ class UploadState(_message.Message):
     def __init__(self, next_chunk: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
-    __slots__ = ("job_id", "upload_id", "number", "last", "sealed")
+    __slots__ = ("job_id", "upload_id", "number", "last", "sealed", "agreement_digest")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     upload_id: bytes
     number: int
     last: bool
     sealed: bytes
-    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., number: _Optional[int] = ..., last: _Optional[bool] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+    agreement_digest: bytes
+    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., number: _Optional[int] = ..., last: _Optional[bool] = ..., sealed: _Optional[bytes] = ..., agreement_digest: _Optional[bytes] = ...) -> None: ...
 
 class ChunkAck(_message.Message):
     __slots__ = ("next_chunk",)
@@ -194,20 +222,70 @@ class ChunkAck(_message.Message):
     def __init__(self, next_chunk: _Optional[int] = ...) -> None: ...
 
 class FinishUploadRequest(_message.Message):
-    __slots__ = ("job_id", "upload_id", "signed_manifest")
+    __slots__ = ("job_id", "upload_id", "signed_manifest", "agreement_digest")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     upload_id: bytes
     signed_manifest: bytes
-    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_manifest: _Optional[bytes] = ...) -> None: ...
+    agreement_digest: bytes
+    def __init__(self, job_id: _Optional[str] = ..., upload_id: _Optional[bytes] = ..., signed_manifest: _Optional[bytes] = ..., agreement_digest: _Optional[bytes] = ...) -> None: ...
 
 class FinishUploadResponse(_message.Message):
     __slots__ = ("acceptance",)
     ACCEPTANCE_FIELD_NUMBER: _ClassVar[int]
     acceptance: bytes
     def __init__(self, acceptance: _Optional[bytes] = ...) -> None: ...
+
+class ListDepositsRequest(_message.Message):
+    __slots__ = ("agreement_digest",)
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    agreement_digest: bytes
+    def __init__(self, agreement_digest: _Optional[bytes] = ...) -> None: ...
+
+class ListDepositsResponse(_message.Message):
+    __slots__ = ("deposits",)
+    DEPOSITS_FIELD_NUMBER: _ClassVar[int]
+    deposits: _containers.RepeatedCompositeFieldContainer[Deposit]
+    def __init__(self, deposits: _Optional[_Iterable[_Union[Deposit, _Mapping]]] = ...) -> None: ...
+
+class Deposit(_message.Message):
+    __slots__ = ("upload_id", "dataset", "deposited_by", "complete", "stored_bytes_at_most", "job_id", "said", "acceptance")
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITED_BY_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_AT_MOST_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTANCE_FIELD_NUMBER: _ClassVar[int]
+    upload_id: bytes
+    dataset: str
+    deposited_by: str
+    complete: bool
+    stored_bytes_at_most: int
+    job_id: str
+    said: str
+    acceptance: bytes
+    def __init__(self, upload_id: _Optional[bytes] = ..., dataset: _Optional[str] = ..., deposited_by: _Optional[str] = ..., complete: _Optional[bool] = ..., stored_bytes_at_most: _Optional[int] = ..., job_id: _Optional[str] = ..., said: _Optional[str] = ..., acceptance: _Optional[bytes] = ...) -> None: ...
+
+class RemoveDepositRequest(_message.Message):
+    __slots__ = ("request_id", "agreement_digest", "upload_id", "deposited_by")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITED_BY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    agreement_digest: bytes
+    upload_id: bytes
+    deposited_by: str
+    def __init__(self, request_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., upload_id: _Optional[bytes] = ..., deposited_by: _Optional[str] = ...) -> None: ...
+
+class RemoveDepositResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class RequestRunRequest(_message.Message):
     __slots__ = ("job_id", "run_id", "signed_request")

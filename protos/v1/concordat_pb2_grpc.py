@@ -94,6 +94,16 @@ class CoordinatorStub:
                 request_serializer=protos_dot_v1_dot_concordat__pb2.FinishUploadRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_concordat__pb2.FinishUploadResponse.FromString,
                 _registered_method=True)
+        self.ListDeposits = channel.unary_unary(
+                '/concordat.v1.Coordinator/ListDeposits',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.ListDepositsRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.ListDepositsResponse.FromString,
+                _registered_method=True)
+        self.RemoveDeposit = channel.unary_unary(
+                '/concordat.v1.Coordinator/RemoveDeposit',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.RemoveDepositRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.RemoveDepositResponse.FromString,
+                _registered_method=True)
         self.RequestRun = channel.unary_unary(
                 '/concordat.v1.Coordinator/RequestRun',
                 request_serializer=protos_dot_v1_dot_concordat__pb2.RequestRunRequest.SerializeToString,
@@ -178,6 +188,8 @@ class CoordinatorServicer:
 
     def BeginUpload(self, request, context):
         """Datasets. Begin tells where to resume; chunks are acknowledged when they are stored durably.
+        With a `job_id` they go to the enclave of that job as they come. With an `agreement_digest` instead they are
+        a deposit: they wait here for the enclaves of all jobs under that agreement, whether or not there is one now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,6 +202,19 @@ class CoordinatorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FinishUpload(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeposits(self, request, context):
+        """What waits here under an agreement, and what became of it. A caller has one place per agreement and dataset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveDeposit(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,6 +308,16 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.FinishUpload,
                     request_deserializer=protos_dot_v1_dot_concordat__pb2.FinishUploadRequest.FromString,
                     response_serializer=protos_dot_v1_dot_concordat__pb2.FinishUploadResponse.SerializeToString,
+            ),
+            'ListDeposits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeposits,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.ListDepositsRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.ListDepositsResponse.SerializeToString,
+            ),
+            'RemoveDeposit': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveDeposit,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.RemoveDepositRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.RemoveDepositResponse.SerializeToString,
             ),
             'RequestRun': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestRun,
@@ -629,6 +664,60 @@ class Coordinator:
             '/concordat.v1.Coordinator/FinishUpload',
             protos_dot_v1_dot_concordat__pb2.FinishUploadRequest.SerializeToString,
             protos_dot_v1_dot_concordat__pb2.FinishUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeposits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/ListDeposits',
+            protos_dot_v1_dot_concordat__pb2.ListDepositsRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.ListDepositsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveDeposit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/RemoveDeposit',
+            protos_dot_v1_dot_concordat__pb2.RemoveDepositRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.RemoveDepositResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,6 +31,7 @@ class Service(stubs.CoordinatorServicer):
         self.request_ids: list[str] = []
         self.answer: Callable[[grpc.ServicerContext], wire.Job] = lambda _: wire.Job(job_id="j")
         self.parts: list[wire.ResultPart] = []
+        self.asked: list[Any] = []
 
     def GetJob(self, request: wire.GetJobRequest, context: grpc.ServicerContext) -> wire.Job:  # noqa: N802
         return self.answer(context)
@@ -38,6 +39,22 @@ class Service(stubs.CoordinatorServicer):
     def StartJob(self, request: wire.StartJobRequest, context: grpc.ServicerContext) -> wire.Job:  # noqa: N802
         self.request_ids.append(request.request_id)
         return self.answer(context)
+
+    def BeginUpload(self, request: wire.BeginUploadRequest, context: Any) -> wire.UploadState:  # noqa: N802
+        self.asked.append(request)
+        return wire.UploadState(next_chunk=7)
+
+    def FinishUpload(self, request: wire.FinishUploadRequest, context: Any) -> wire.FinishUploadResponse:  # noqa: N802
+        self.asked.append(request)
+        return wire.FinishUploadResponse()
+
+    def ListDeposits(self, request: wire.ListDepositsRequest, context: Any) -> wire.ListDepositsResponse:  # noqa: N802
+        self.asked.append(request)
+        return wire.ListDepositsResponse(deposits=[wire.Deposit(dataset="flights", said="accepted")])
+
+    def RemoveDeposit(self, request: wire.RemoveDepositRequest, context: Any) -> wire.RemoveDepositResponse:  # noqa: N802
+        self.asked.append(request)
+        return wire.RemoveDepositResponse()
 
     def FetchResult(  # noqa: N802
         self, request: wire.FetchResultRequest, context: grpc.ServicerContext
@@ -178,3 +195,19 @@ def test_missing_certificates_are_named(tmp_path: Path) -> None:
     with pytest.raises(TransportError, match=r"ca\.pem") as caught:
         Coordinator.over_tls("127.0.0.1:1", tmp_path, "airline")
     assert "concordat tls dev" in (caught.value.hint or "")
+
+
+def test_a_deposit_names_an_agreement_and_no_job(service: Service, coordinator: Coordinator) -> None:
+    digest, upload_id = b"d" * 48, b"u" * 16
+    assert coordinator.begin_deposit(digest, "flights", upload_id, b"header") == 7
+    coordinator.finish_deposit(digest, upload_id, b"manifest")
+    assert [deposit.said for deposit in coordinator.list_deposits(digest)] == ["accepted"]
+    coordinator.remove_deposit(digest, upload_id, deposited_by="airline")
+    begun, finished, listed, removed = service.asked
+    named = {"agreement_digest": digest, "upload_id": upload_id}
+    assert begun == wire.BeginUploadRequest(dataset="flights", signed_header=b"header", **named)
+    assert finished == wire.FinishUploadRequest(signed_manifest=b"manifest", **named)
+    assert listed == wire.ListDepositsRequest(agreement_digest=digest)
+    assert removed.request_id
+    removed.request_id = ""
+    assert removed == wire.RemoveDepositRequest(deposited_by="airline", **named)
