@@ -196,7 +196,7 @@ class Coordinator:
     def begin_deposit(
         self, agreement_digest: bytes, dataset: str, upload_id: bytes, signed_header: bytes
     ) -> int:
-        """Announces a dataset that is to wait for enclaves, or asks where to continue it: the first chunk wanted.
+        """Announces a dataset that is to wait for enclaves, or asks which chunk to continue it with.
 
         Its chunks go through `upload_chunks`, the first one with `agreement_digest` in place of a job.
         """
@@ -216,7 +216,7 @@ class Coordinator:
         self._call("FinishUpload", request)
 
     def list_deposits(self, agreement_digest: bytes) -> list[wire.Deposit]:
-        """What waits there, and what became of it, by the coordinator's word; acceptances are to be verified."""
+        """What waits there and how it fares, by the coordinator's word; acceptances are to be verified."""
         request = wire.ListDepositsRequest(agreement_digest=agreement_digest)
         return list(self._call("ListDeposits", request).deposits)
 
