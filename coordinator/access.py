@@ -57,3 +57,11 @@ def require_may_close(caller: Caller, job: Job, operators: frozenset[str]) -> No
         raise NotAllowedError(
             f"job {job.job_id} was started by {job.started_by!r}, not by {caller.name!r}",
         )
+
+
+def require_may_remove(caller: Caller, deposited_by: str, operators: frozenset[str]) -> None:
+    """A deposit is removed by whoever deposited it, or by an operator."""
+    if caller.is_authenticated and caller.name not in operators | {deposited_by}:
+        raise NotAllowedError(
+            f"a deposit of {deposited_by[:64]!r} was to be removed by {caller.name!r}",
+        )

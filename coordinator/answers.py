@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from coordinator import log
+from coordinator.bringing import WantedErrand
+from coordinator.deposits import Standing
 from coordinator.enclaves import Status
 from coordinator.jobs import MEANING, Job, JobState, RunState
 from coordinator.store.agreements import AgreementRecord
+from coordinator.store.deposits import DepositRecord, Said
 from coordinator.store.runs import RunRecord
 from protos.v1 import concordat_pb2 as messages
 
@@ -32,8 +37,14 @@ def agreement_record(record: AgreementRecord) -> messages.AgreementRecord:
     )
 
 
-def job(job: Job, status: Status | None = None) -> messages.Job:
-    """A job; phase and slots where its enclave said them just now."""
+def job(
+    job: Job,
+    status: Status | None = None,
+    *,
+    brought: Sequence[tuple[DepositRecord, Said]] = (),
+    wanted: Sequence[WantedErrand] = (),
+) -> messages.Job:
+    """A job; phase and slots where its enclave said them just now; `wanted` likewise."""
     slots = status.slots if status else []
     return messages.Job(
         job_id=job.job_id,
@@ -43,6 +54,30 @@ def job(job: Job, status: Status | None = None) -> messages.Job:
         slots=[messages.Slot(dataset=slot.dataset, complete=slot.complete) for slot in slots],
         detail=job.detail or MEANING[job.state],
         launcher=job.launcher,
+        deposits=[
+            messages.DepositInJob(dataset=deposit.dataset, deposited_by=deposit.sent_by, said=said.said)
+            for deposit, said in brought
+        ],
+        errands=[
+            messages.Errand(subject=each.errand.subject, endpoint=each.errand.endpoint, said=each.said)
+            for each in wanted
+        ],
+    )
+
+
+def deposit(standing: Standing, *, asked_by: str) -> messages.Deposit:
+    """A deposit and how it fares, for a caller: the acceptance is for whoever deposited."""
+    record, said = standing.record, standing.said
+    is_own = record.sent_by == asked_by
+    return messages.Deposit(
+        upload_id=record.upload_id,
+        dataset=record.dataset,
+        deposited_by=record.sent_by,
+        complete=record.is_complete,
+        stored_bytes_at_most=log.bucketed(standing.stored_bytes),
+        job_id=said.job_id if said else "",
+        said=said.said if said else "",
+        acceptance=(said.acceptance or b"") if said and is_own else b"",
     )
 
 

@@ -18,6 +18,7 @@ import click
 from coordinator import log
 from coordinator.daemon import Daemon, DaemonOptions
 from coordinator.errors import CannotServeError
+from coordinator.kms.services import chosen_key_services, key_service_options
 from coordinator.launcher_options import chosen, launcher_options
 from coordinator.plan.command import plan
 from coordinator.quotas import GIB, Quotas
@@ -43,6 +44,7 @@ def _quotas(command: _Command) -> _Command:
         ("--max-upload-gib", _DEFAULTS.upload_bytes // GIB, "Sealed data of one upload, in GiB."),
         ("--max-streams", _DEFAULTS.streams, "Upload streams of a caller at once."),
         ("--max-runs", _DEFAULTS.runs_at_once, "Runs of a caller at once."),
+        ("--max-deposits", _DEFAULTS.deposits, "Datasets of a caller that wait here for enclaves."),
         ("--max-agreements", _DEFAULTS.agreements, "Agreements that a caller puts here."),
         ("--max-jobs-of-all", _DEFAULTS.jobs_of_all, "Living jobs of all callers: each one is an enclave."),
         ("--max-jobs", _DEFAULTS.jobs, "Living jobs of a caller."),
@@ -84,7 +86,14 @@ def _where(command: _Command) -> _Command:
 @group.command()
 @_where
 @launcher_options
-@click.option("--operator", "operators", multiple=True, metavar="NAME", help="Caller who may close any job.")
+@key_service_options
+@click.option(
+    "--operator",
+    "operators",
+    multiple=True,
+    metavar="NAME",
+    help="Caller who may close any job and remove any deposit.",
+)
 @click.option("--keep-enclaves", is_flag=True, help="On exit leave enclaves to the next start.")
 @_quotas
 @click.option(
@@ -112,10 +121,12 @@ def serve(
       concordat coordinator serve --tls certificates --listen 0.0.0.0:50051
       concordat coordinator serve --plaintext --state /tmp/coordinator
       concordat coordinator serve --tls tls --launcher qemu --image enclave.eif
-      concordat coordinator serve --tls tls --launcher nitro --image enclave.eif
+      concordat coordinator serve --tls tls --launcher nitro --image enclave.eif \
+        --kms-endpoints /etc/nitro_enclaves/vsock-proxy.yaml --kms-assume-roles
     """
     if plaintext == (tls is not None):
         raise click.UsageError("give --tls DIR, or --plaintext for a loopback address; one of the two")
+    key_services = chosen_key_services(rest)
     launcher = chosen(rest).make(_home())
     log.configure(log_format)
     options = DaemonOptions(
@@ -123,6 +134,7 @@ def serve(
         transport=Transport.mutual_tls(addresses, tls) if tls else Transport.plaintext(addresses),
         quotas=_quotas_of(rest),
         operators=frozenset(operators),
+        key_services=key_services,
     )
     daemon = Daemon(options, launcher)
     serve_until_signalled(daemon, keep_enclaves=keep_enclaves, how=_how(tls, launcher.name))
@@ -147,6 +159,7 @@ def serve_until_signalled(daemon: Daemon, *, keep_enclaves: bool, how: str) -> N
 def _quotas_of(given: dict[str, int]) -> Quotas:
     return Quotas(
         agreements=given["max_agreements"],
+        deposits=given["max_deposits"],
         jobs=given["max_jobs"],
         jobs_of_all=given["max_jobs_of_all"],
         streams=given["max_streams"],

@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from coordinator import log
+from coordinator.bringing import Bringing
+from coordinator.deposits import Deposits
 from coordinator.enclaves import Enclaves
 from coordinator.errors import CannotServeError
+from coordinator.intake import Intake
 from coordinator.jobs import Job
+from coordinator.kms.forwarder import Forwarder
+from coordinator.kms.services import KeyServices
 from coordinator.launchers import Launcher
 from coordinator.quotas import Quotas
 from coordinator.relay import Relay
@@ -35,7 +40,9 @@ class DaemonOptions:
     transport: Transport
     quotas: Quotas = field(default_factory=Quotas)
     operators: frozenset[str] = frozenset()
-    """Callers who may close any job."""
+    """Callers who may close any job and remove any deposit."""
+    key_services: KeyServices | None = None
+    """None: requests of enclaves for keys are not carried anywhere."""
 
 
 class Daemon:
@@ -45,7 +52,12 @@ class Daemon:
         self._held = _hold(options.state)
         self._store = Store(options.state / _DATABASE, options.quotas)
         enclaves = Enclaves(launcher)
-        self._relay = Relay(options.state, self._store, enclaves, options.quotas)
+        intake = Intake(options.quotas)
+        self._relay = Relay(options.state, self._store, enclaves, intake)
+        self._deposits = Deposits(options.state, self._store, intake, on_complete=self._on_deposit)
+        self._bringing = Bringing(
+            self._store, enclaves, self._relay, self._deposits, _forwarder(options.key_services, enclaves)
+        )
         self._runs = Runs(self._store, enclaves)
         self._supervisor = Supervisor(
             self._store,
@@ -53,12 +65,14 @@ class Daemon:
             enclaves,
             consoles=options.state / _CONSOLES,
             on_running=self._on_running,
-            on_over=self._relay.drop,
+            on_over=self._on_over,
         )
         service = CoordinatorService(
             Parts(
                 store=self._store,
                 relay=self._relay,
+                deposits=self._deposits,
+                bringing=self._bringing,
                 runs=self._runs,
                 enclaves=enclaves,
                 supervisor=self._supervisor,
@@ -72,6 +86,7 @@ class Daemon:
         """Take up where the last process ended, then serve; the addresses that are listened on."""
         addresses = self._server.listen()
         self._relay.recover([job for job in self._store.jobs.all() if job.is_living])
+        self._deposits.recover()
         self._supervisor.recover()
         self._server.start()
         log.event("serving", addresses=", ".join(addresses))
@@ -81,6 +96,7 @@ class Daemon:
         """Take no more calls, end the enclaves or leave them for the next coordinator, close the files."""
         self._server.stop()
         self._runs.stop()
+        self._bringing.stop()
         self._supervisor.stop(keep_enclaves=keep_enclaves)
         self._store.close()
         os.close(self._held)
@@ -89,6 +105,20 @@ class Daemon:
     def _on_running(self, job: Job) -> None:
         self._relay.resume(job)
         self._runs.resume(job)
+        self._bringing.keep(job)
+
+    def _on_over(self, job: Job) -> None:
+        self._bringing.end(job)
+        self._relay.drop(job)
+
+    def _on_deposit(self, agreement_digest: bytes) -> None:
+        self._bringing.wake(agreement_digest)
+
+
+def _forwarder(key_services: KeyServices | None, enclaves: Enclaves) -> Forwarder | None:
+    if key_services is None:
+        return None
+    return Forwarder(key_services.allowlist, key_services.credentials, enclaves)
 
 
 def _hold(state: Path) -> int:

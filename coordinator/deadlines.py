@@ -19,6 +19,8 @@ class Deadlines:
     status_s: float = 5.0
     call_s: float = 60.0
     """One request and its answer, whatever is not named below."""
+    errand_s: float = 30.0
+    """One request for a key, to the key service and back; that one answers within a second or so."""
     finish_s: float = 600.0
     """The enclave checks a whole dataset in it."""
     run_s: float = 3600.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coordinator.enclave_link import EnclaveLink
+from coordinator.errand import Errand, errand_untrusted, errands_untrusted
 from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
 from coordinator.jobs import Job, JobState
 from coordinator.launchers import Launcher
@@ -52,6 +53,8 @@ class Status:
 
     phase: str
     slots: list[Slot]
+    errands: list[Errand]
+    """What it wants from key services now."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,14 @@ class Enclaves:
         if job.state is not JobState.RUNNING:
             return None
         try:
-            with self.link(job) as link:
-                return status_of(link, deadline_s=self.deadlines.status_s)
+            return self.status(job)
         except CoordinatorError:
             return None
+
+    def status(self, job: Job) -> Status:
+        """Its phase, its slots and what it wants now."""
+        with self.link(job) as link:
+            return status_of(link, deadline_s=self.deadlines.status_s)
 
     def attest(self, job: Job, nonce: bytes) -> Evidence:
         """A document for this nonce."""
@@ -124,9 +131,12 @@ class Enclaves:
                 ),
             )
 
-    def begin(self, job: Job, *, dataset: str, upload_id: bytes, signed_header: bytes) -> None:
-        """Let the enclave check the header before anything is stored."""
-        self._call(job, Op.BEGIN, body=signed_header, dataset=dataset, upload=upload_id)
+    def begin(self, job: Job, *, dataset: str, upload_id: bytes, signed_header: bytes) -> Errand | None:
+        """Let the enclave check the header before any chunk comes; the errand that it wants for the key."""
+        frame = self._call(job, Op.BEGIN, body=signed_header, dataset=dataset, upload=upload_id)
+        with _well_formed():
+            wanted = frame.header.get("errand")
+            return errand_untrusted(wanted) if wanted is not None else None
 
     def finish(self, job: Job, *, upload_id: bytes, signed_manifest: bytes) -> bytes:
         """The enclave's signed acceptance."""
@@ -179,7 +189,7 @@ def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
             raise FormatError(f"phase: expected a text of at most {_PHASE_MAX_CHARACTERS} characters")
         if not isinstance(slots, list) or len(slots) > DATASETS_MAX:
             raise FormatError(f"slots: expected a list of at most {DATASETS_MAX}")
-        return Status(phase, [_slot(slot) for slot in slots])
+        return Status(phase, [_slot(slot) for slot in slots], errands_untrusted(header.get("errands", [])))
 
 
 def bind(link: EnclaveLink, *, agreement: bytes, approvals: list[bytes], deadline_s: float) -> None:

@@ -141,6 +141,36 @@ class CredentialsError(CoordinatorError):
     code = "coordinator/credentials"
 
 
+class AllowlistFileError(CoordinatorError):
+    """The list of key services that may be reached is not as it has to be."""
+
+    code = "coordinator/allowlist-file"
+
+
+class ErrandsNotRunError(CoordinatorError):
+    """An enclave wants a key, and this coordinator was not told to bring such requests anywhere."""
+
+    code = "coordinator/errands-not-run"
+
+
+class EndpointNotAllowedError(CoordinatorError):
+    """An enclave wants a key from a place that is not on the operator's list."""
+
+    code = "coordinator/kms-endpoint"
+
+
+class EndpointUnreachableError(CoordinatorError):
+    """A key service could not be connected to, or fell silent."""
+
+    code = "coordinator/kms-unreachable"
+
+
+class EndlessErrandError(CoordinatorError):
+    """An enclave and a key service had more to say to each other than one request for a key takes."""
+
+    code = "coordinator/errand-too-long"
+
+
 class PriceFileError(CoordinatorError):
     """The file of instance types and prices is not as it has to be."""
 

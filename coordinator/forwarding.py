@@ -13,10 +13,15 @@ from typing import Final
 from coordinator import log
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import Enclaves
-from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
+from coordinator.errors import (
+    CoordinatorError,
+    EnclaveAnswerError,
+    EnclaveRefusedError,
+    EnclaveUnreachableError,
+)
 from coordinator.jobs import Job
 from coordinator.upload import Upload
-from protos.formats.calls import Op
+from protos.formats.calls import Op, Refusal
 from protos.formats.frames import Frame
 
 IN_FLIGHT_CHUNKS: Final = 8
@@ -30,13 +35,13 @@ def forward(upload: Upload, enclaves: Enclaves, job: Job) -> None:
     One thread at a time does this for an upload; others wait for it. Raises what the enclave link raises.
     """
     with upload.forwarding, enclaves.link(job) as link:
-        record = upload.record
+        announced = upload.announced
         begun = link.call(
             Op.BEGIN,
             deadline_s=enclaves.deadlines.call_s,
-            body=record.signed_header,
-            dataset=record.dataset,
-            upload=record.upload_id,
+            body=announced.signed_header,
+            dataset=announced.dataset,
+            upload=announced.upload_id,
         )
         _send_chunks(upload, link, _next_chunk(begun), deadline_s=enclaves.deadlines.call_s)
 
@@ -44,7 +49,8 @@ def forward(upload: Upload, enclaves: Enclaves, job: Job) -> None:
 def forward_while_receiving(upload: Upload, enclaves: Enclaves, current_job: Callable[[], Job]) -> None:
     """`forward`, again and again for as long as a stream is open, whatever happens to the connection.
 
-    A refusal stops the upload; an enclave that cannot be reached is tried again and catches up.
+    A refusal stops the upload; an enclave that cannot be reached, or lacks the key, is tried again and
+    catches up.
     """
     while True:
         try:
@@ -52,8 +58,13 @@ def forward_while_receiving(upload: Upload, enclaves: Enclaves, current_job: Cal
             job.require_running()
             forward(upload, enclaves, job)
         except (EnclaveUnreachableError, EnclaveAnswerError) as error:
-            log.problem("forwarding-interrupted", upload=upload.record.name, code=error.code)
+            log.problem("forwarding-interrupted", upload=upload.name, code=error.code)
             upload.not_taking()
+        except EnclaveRefusedError as error:
+            if error.refusal is Refusal.KEY_WANTED:  # it is being fetched (`bringing`)
+                upload.not_taking()
+            else:
+                upload.stop(error)
         except CoordinatorError as error:
             upload.stop(error)
         if not upload.is_receiving:
@@ -71,7 +82,7 @@ def _send_chunks(upload: Upload, link: EnclaveLink, number: int, *, deadline_s: 
                 Op.CHUNK,
                 deadline_s=deadline_s,
                 body=chunk.sealed,
-                upload=upload.record.upload_id,
+                upload=upload.announced.upload_id,
                 number=number,
                 last=chunk.last,
             )

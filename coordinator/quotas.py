@@ -22,6 +22,8 @@ class Quotas:
     """Agreements on the board."""
     approvals_per_agreement: int = APPROVALS_MAX
     """By all callers together, of whom each has one place: as many as an enclave takes."""
+    deposits: int = 64
+    """Datasets that wait here, under all agreements together, unfinished ones too."""
     jobs: int = 4
     """Jobs that are starting or running."""
     jobs_of_all: int = 8

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,38 +16,24 @@ from coordinator import log
 from coordinator.enclaves import Enclaves
 from coordinator.errors import ConflictError, CoordinatorError, JobNotRunningError, NotAllowedError
 from coordinator.forwarding import forward, forward_while_receiving
+from coordinator.intake import IncomingChunk, Intake, Place
 from coordinator.jobs import MEANING, Job
-from coordinator.quotas import Quotas
-from coordinator.spool import Spool, delete_spools
+from coordinator.spool import delete_spool, delete_spools
 from coordinator.store import Store
 from coordinator.store.uploads import UploadRecord, require_same_upload
-from coordinator.upload import Stream, Upload
+from coordinator.upload import Upload
 
-STREAM_IDLE_S: Final = 120.0
-_TAKE_OVER_S: Final = 30.0
 _SPOOL_FOLDER: Final = "spool"
-
-
-@dataclass(frozen=True)
-class IncomingChunk:
-    """One message of an upload stream."""
-
-    number: int
-    sealed: bytes
-    last: bool
 
 
 class Relay:
     """All uploads of all living jobs. Safe to use from many threads."""
 
-    def __init__(self, state: Path, store: Store, enclaves: Enclaves, quotas: Quotas) -> None:
+    def __init__(self, state: Path, store: Store, enclaves: Enclaves, intake: Intake) -> None:
         self._folder = state / _SPOOL_FOLDER
         self._store = store
         self._enclaves = enclaves
-        self._quotas = quotas
-        self._uploads: dict[tuple[str, bytes], Upload] = {}
-        self._streams: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._intake = intake
 
     def recover(self, living: list[Job]) -> None:
         """Open the spools of living jobs as the last process left them, and remove all others."""
@@ -61,9 +44,9 @@ class Relay:
 
     def resume(self, job: Job) -> None:
         """Bring what the spool holds to an enclave that was found again."""
-        for upload in self._of_job(job.job_id):
-            if upload.record.acceptance is None:
-                self._forward_in_background(upload)
+        for record in self._store.uploads.of_job(job.job_id):
+            if record.acceptance is None:
+                self._forward_in_background(job.job_id, self._upload(record))
 
     def begin(self, caller: str, job_id: str, *, dataset: str, upload_id: bytes, signed_header: bytes) -> int:
         """Start or resume an upload; the number of the first chunk that is not stored."""
@@ -99,15 +82,9 @@ class Relay:
         if record.acceptance is not None:
             raise ConflictError(f"upload {record.name} is finished and accepted")
         upload = self._upload(record)
-        with self._stream_of(caller, upload, cancel) as stream:
-            threading.Thread(
-                target=self._read, args=(upload, stream, chunks), name=f"read-{record.name}", daemon=True
-            ).start()
-            self._forward_in_background(upload)
-            while (durable := upload.commit(stream, idle_s=STREAM_IDLE_S)) is not None:
-                yield durable
-            # Says where the upload stands even if all chunks were stored before.
-            yield upload.spool.durable
+        yield from self._intake.receive(
+            caller, upload, chunks, cancel, on_open=lambda: self._forward_in_background(job_id, upload)
+        )
 
     def finish(self, caller: str, job_id: str, *, upload_id: bytes, signed_manifest: bytes) -> bytes:
         """Bring the rest to the enclave and have it accept the dataset; the acceptance is kept."""
@@ -132,82 +109,34 @@ class Relay:
         over = JobNotRunningError(
             f"job {job.job_id} is {job.state.value}: {job.detail or MEANING[job.state]}",
         )
-        for upload in self._of_job(job.job_id):
-            self._forget(upload.record, over)
+        for record in self._store.uploads.of_job(job.job_id):
+            self._intake.forget(self._place(record), over)
         shutil.rmtree(self._folder / job.job_id, ignore_errors=True)
 
-    @contextmanager
-    def _stream_of(self, caller: str, upload: Upload, cancel: Callable[[], object]) -> Iterator[Stream]:
-        """A stream that is the only one of its upload and counts against its caller's quota."""
-        stream = Stream(cancel)
-        upload.take_over(stream, timeout_s=_TAKE_OVER_S)
-        try:
-            with self._counted(caller):
-                yield stream
-        finally:
-            upload.leave(stream)
-            sizes = log.bucketed(upload.spool.stored_bytes)
-            log.event("stream-ended", upload=upload.record.name, caller=caller, stored_bytes=sizes)
+    def is_receiving(self, job_id: str, dataset: str) -> bool:
+        """Whether a dataset is on its way to a job's enclave now, on a stream that is open."""
+        return any(
+            upload.is_receiving and upload.announced.dataset == dataset
+            for upload in self._intake.open_in(self._folder / job_id)
+        )
 
-    @contextmanager
-    def _counted(self, caller: str) -> Iterator[None]:
-        with self._lock:
-            self._quotas.require("streams", self._streams[caller])
-            self._streams[caller] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._streams[caller] -= 1
-
-    def _read(self, upload: Upload, stream: Stream, chunks: Iterator[IncomingChunk]) -> None:
-        """Thread: from the caller's stream to the spool, until the stream ends or a chunk is refused."""
-        error: Exception | None = None
-        try:
-            for chunk in chunks:
-                self._require_space(upload, len(chunk.sealed))
-                upload.append(chunk.number, chunk.sealed, last=chunk.last)
-        except Exception as failure:  # whatever it is, the thread that answers the caller raises it
-            error = failure
-        upload.end(stream, error)
-
-    def _require_space(self, upload: Upload, n_bytes: int) -> None:
-        sender = upload.record.sent_by
-        self._quotas.require_bytes("upload_bytes", in_use=upload.spool.stored_bytes, more=n_bytes)
-        with self._lock:
-            kept = sum(
-                other.spool.stored_bytes for other in self._uploads.values() if other.record.sent_by == sender
-            )
-        self._quotas.require_bytes("spool_bytes", in_use=kept, more=n_bytes)
-
-    def _forward_in_background(self, upload: Upload) -> None:
-        job_id = upload.record.job_id
+    def _forward_in_background(self, job_id: str, upload: Upload) -> None:
         threading.Thread(
             target=forward_while_receiving,
             args=(upload, self._enclaves, lambda: self._store.jobs.get(job_id)),
-            name=f"forward-{upload.record.name}",
+            name=f"forward-{upload.name}",
             daemon=True,
         ).start()
 
     def _upload(self, record: UploadRecord) -> Upload:
-        """The one object that stands for this upload, its spool opened if it was not."""
-        key = (record.job_id, record.upload_id)
-        with self._lock:
-            if key not in self._uploads:
-                spool = Spool(self._folder / record.job_id, record.name)
-                self._uploads[key] = Upload(record, spool)
-            return self._uploads[key]
+        return self._intake.open(self._place(record), record)
 
-    def _of_job(self, job_id: str) -> list[Upload]:
-        with self._lock:
-            return [upload for (owner, _), upload in self._uploads.items() if owner == job_id]
+    def _place(self, record: UploadRecord) -> Place:
+        return Place(self._folder / record.job_id, record.name)
 
     def _forget(self, record: UploadRecord, why: CoordinatorError) -> None:
-        with self._lock:
-            upload = self._uploads.pop((record.job_id, record.upload_id), None)
-        if upload is not None:
-            upload.stop(why)
-            upload.spool.delete()
+        self._intake.forget(self._place(record), why)
+        delete_spool(self._folder / record.job_id, record.name)
 
 
 def _require_sender(record: UploadRecord, caller: str) -> None:

@@ -15,10 +15,14 @@ from typing import Final
 import grpc
 
 from coordinator import answers, log
-from coordinator.access import Caller, caller_of, require_may_close, require_receiver
+from coordinator.access import Caller, caller_of, require_may_close, require_may_remove, require_receiver
+from coordinator.bringing import Bringing
+from coordinator.deposits import Deposits
 from coordinator.enclaves import Enclaves
+from coordinator.errors import BadRequestError
+from coordinator.intake import IncomingChunk
 from coordinator.jobs import Job
-from coordinator.relay import IncomingChunk, Relay
+from coordinator.relay import Relay
 from coordinator.runs import Runs
 from coordinator.statuses import Call, refusing
 from coordinator.store import Store
@@ -46,12 +50,14 @@ class Parts:
 
     store: Store
     relay: Relay
+    deposits: Deposits
+    bringing: Bringing
     runs: Runs
     enclaves: Enclaves
     supervisor: Supervisor
     launcher_name: str
     operators: frozenset[str]
-    """Callers who may close any job."""
+    """Callers who may close any job and remove any deposit."""
 
 
 class CoordinatorService(CoordinatorServicer):
@@ -164,17 +170,29 @@ class CoordinatorService(CoordinatorServicer):
     def BeginUpload(
         self, request: messages.BeginUploadRequest, context: grpc.ServicerContext
     ) -> messages.UploadState:
-        """Start or resume an upload."""
+        """Start or resume an upload to a job, or a deposit."""
         with _answering(context, "BeginUpload") as caller:
-            next_chunk = self._parts.relay.begin(
-                caller.name,
-                request.job_id,
-                dataset=require_slug(request.dataset, what="dataset"),
-                upload_id=_require_upload_id(request.upload_id),
-                signed_header=require_bytes(
-                    request.signed_header, what="signed header", max_length=limits.SEALED_HEADER_MAX_BYTES
-                ),
+            dataset = require_slug(request.dataset, what="dataset")
+            upload_id = _require_upload_id(request.upload_id)
+            signed_header = require_bytes(
+                request.signed_header, what="signed header", max_length=limits.SEALED_HEADER_MAX_BYTES
             )
+            if _is_deposit(request):
+                next_chunk = self._parts.deposits.begin(
+                    caller.name,
+                    _require_digest(request.agreement_digest),
+                    dataset=dataset,
+                    upload_id=upload_id,
+                    signed_header=signed_header,
+                )
+            else:
+                next_chunk = self._parts.relay.begin(
+                    caller.name,
+                    request.job_id,
+                    dataset=dataset,
+                    upload_id=upload_id,
+                    signed_header=signed_header,
+                )
             return messages.UploadState(next_chunk=next_chunk)
 
     def UploadChunks(
@@ -185,13 +203,14 @@ class CoordinatorService(CoordinatorServicer):
             first = next(request_iterator, None)
             if first is None:
                 return
-            durable = self._parts.relay.receive(
-                caller.name,
-                first.job_id,
-                _require_upload_id(first.upload_id),
-                _chunks(first, request_iterator),
-                context.cancel,
-            )
+            upload_id, chunks = _require_upload_id(first.upload_id), _chunks(first, request_iterator)
+            if _is_deposit(first):
+                digest = _require_digest(first.agreement_digest)
+                durable = self._parts.deposits.receive(caller.name, digest, upload_id, chunks, context.cancel)
+            else:
+                durable = self._parts.relay.receive(
+                    caller.name, first.job_id, upload_id, chunks, context.cancel
+                )
             del first
             for next_chunk in durable:
                 yield messages.ChunkAck(next_chunk=next_chunk)
@@ -199,17 +218,48 @@ class CoordinatorService(CoordinatorServicer):
     def FinishUpload(
         self, request: messages.FinishUploadRequest, context: grpc.ServicerContext
     ) -> messages.FinishUploadResponse:
-        """Have the enclave accept the dataset."""
+        """Have the enclave accept the dataset, or keep it for enclaves to come."""
         with _answering(context, "FinishUpload") as caller:
+            upload_id = _require_upload_id(request.upload_id)
+            signed_manifest = require_bytes(
+                request.signed_manifest, what="signed manifest", max_length=limits.MANIFEST_MAX_BYTES
+            )
+            if _is_deposit(request):
+                digest = _require_digest(request.agreement_digest)
+                self._parts.deposits.finish(
+                    caller.name, digest, upload_id=upload_id, signed_manifest=signed_manifest
+                )
+                return messages.FinishUploadResponse()
             acceptance = self._parts.relay.finish(
-                caller.name,
-                request.job_id,
-                upload_id=_require_upload_id(request.upload_id),
-                signed_manifest=require_bytes(
-                    request.signed_manifest, what="signed manifest", max_length=limits.MANIFEST_MAX_BYTES
-                ),
+                caller.name, request.job_id, upload_id=upload_id, signed_manifest=signed_manifest
             )
             return messages.FinishUploadResponse(acceptance=acceptance)
+
+    def ListDeposits(
+        self, request: messages.ListDepositsRequest, context: grpc.ServicerContext
+    ) -> messages.ListDepositsResponse:
+        """What waits under an agreement, and how it fares."""
+        with _answering(context, "ListDeposits") as caller:
+            standing = self._parts.deposits.standing(_require_digest(request.agreement_digest))
+            return messages.ListDepositsResponse(
+                deposits=[answers.deposit(deposit, asked_by=caller.name) for deposit in standing]
+            )
+
+    def RemoveDeposit(
+        self, request: messages.RemoveDepositRequest, context: grpc.ServicerContext
+    ) -> messages.RemoveDepositResponse:
+        """Delete a deposit."""
+        with _answering(context, "RemoveDeposit") as caller:
+            sent_by = require_slug(request.deposited_by or caller.name, what="depositor")
+            require_may_remove(caller, sent_by, self._parts.operators)
+            self._parts.deposits.remove(
+                caller.name,
+                request.request_id,
+                _require_digest(request.agreement_digest),
+                upload_id=_require_upload_id(request.upload_id),
+                sent_by=sent_by,
+            )
+            return messages.RemoveDepositResponse()
 
     # --- Runs -------------------------------------------------------------------------------------------
 
@@ -261,7 +311,9 @@ class CoordinatorService(CoordinatorServicer):
         return job
 
     def _answer_with_status(self, job: Job) -> messages.Job:
-        return answers.job(job, self._parts.enclaves.status_if_any(job))
+        status = self._parts.enclaves.status_if_any(job)
+        wanted = self._parts.bringing.wanted(job, status.errands if status else [])
+        return answers.job(job, status, brought=self._parts.deposits.brought_to(job), wanted=wanted)
 
 
 @contextmanager
@@ -279,6 +331,13 @@ def _chunks(first: messages.Chunk, rest: Iterator[messages.Chunk]) -> Iterator[I
     del first
     for chunk in rest:
         yield IncomingChunk(chunk.number, chunk.sealed, chunk.last)
+
+
+def _is_deposit(request: messages.BeginUploadRequest | messages.Chunk | messages.FinishUploadRequest) -> bool:
+    """Whether it names an agreement and no job. Raises `BadRequestError` if it names both or neither."""
+    if bool(request.job_id) == bool(request.agreement_digest):
+        raise BadRequestError("got both or neither of job_id and agreement_digest, expected one of them")
+    return bool(request.agreement_digest)
 
 
 def _require_digest(value: bytes) -> bytes:

@@ -43,7 +43,7 @@ class Spool:
     """One upload's chunks: those below `durable` survive a power cut, those below `appended` this minute."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._paths = (folder / f"{name}.chunks", folder / f"{name}.index")
+        self._paths = _paths(folder, name)
         self._appending = threading.Lock()
         self._committing = threading.Lock()
         self._uncommitted: list[bytes] = []
@@ -110,11 +110,6 @@ class Spool:
         os.posix_fadvise(self._chunks, start, end - start, os.POSIX_FADV_DONTNEED)
         self._let_go = number
 
-    def delete(self) -> None:
-        """Remove both files; their space is free when the last user lets go."""
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-
     def _open(self, path: Path) -> int:
         descriptor = os.open(path, _CREATE, 0o600)
         weakref.finalize(self, os.close, descriptor)
@@ -156,12 +151,35 @@ class Spool:
         return count, end, last
 
 
+def stored_bytes(folder: Path, name: str) -> int:
+    """Sealed bytes of a spool that need not be open; 0 if there is none."""
+    try:
+        return _paths(folder, name)[0].stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def spool_names(folder: Path) -> set[str]:
+    """The names of the spools in `folder`, half made ones too."""
+    return {entry.stem for entry in folder.iterdir()}
+
+
+def delete_spool(folder: Path, name: str) -> None:
+    """Remove a spool's two files; their space is free when the last user lets go."""
+    for path in _paths(folder, name):
+        path.unlink(missing_ok=True)
+
+
 def delete_spools(folder: Path, *, but_of: set[str]) -> None:
-    """Remove what is kept for jobs that are over: without the enclave's keys it is noise."""
+    """Remove the spools below `folder` but for those folders in it that are still wanted."""
     if folder.is_dir():
         for entry in folder.iterdir():
             if entry.name not in but_of:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def _paths(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.chunks", folder / f"{name}.index"
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -9,15 +9,38 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from coordinator.errors import ConflictError, CoordinatorError, OutOfOrderError, StreamIdleError
 from coordinator.spool import Spool
-from coordinator.store.uploads import UploadRecord
 
 BEHIND_MAX_CHUNKS: Final = 64
 """So many received chunks may wait for the disk, and so many for an enclave that takes them; then we stop
 reading, and the caller stops sending."""
+
+
+class Announced(Protocol):
+    """What is known of an upload before its chunks come; the signed header is opaque here."""
+
+    @property
+    def upload_id(self) -> bytes:
+        """As in the signed header."""
+        ...
+
+    @property
+    def dataset(self) -> str:
+        """Whose slot it is for."""
+        ...
+
+    @property
+    def sent_by(self) -> str:
+        """The caller who announced it."""
+        ...
+
+    @property
+    def signed_header(self) -> bytes:
+        """Opens it to an enclave."""
+        ...
 
 
 class Stream:
@@ -35,8 +58,8 @@ class Stream:
 class Upload:
     """The state that the threads share; every change wakes all who wait."""
 
-    def __init__(self, record: UploadRecord, spool: Spool) -> None:
-        self.record = record
+    def __init__(self, announced: Announced, spool: Spool) -> None:
+        self.announced = announced
         self.spool = spool
         self.forwarding = threading.Lock()
         """Held by whoever brings chunks to the enclave."""
@@ -47,6 +70,11 @@ class Upload:
         self._enclave_takes = False
         self._stopped_by: CoordinatorError | None = None
 
+    @property
+    def name(self) -> str:
+        """The upload in logs and messages."""
+        return self.announced.upload_id.hex()
+
     # --- The caller's side ------------------------------------------------------------------------------
 
     def take_over(self, stream: Stream, *, timeout_s: float) -> None:
@@ -56,7 +84,7 @@ class Upload:
                 self._stream.cancel()
             if not self._changed.wait_for(lambda: self._stream is None, timeout_s):
                 raise ConflictError(
-                    f"upload {self.record.name} is being received on another stream",
+                    f"upload {self.name} is being received on another stream",
                 )
             self._stream, self._stopped_by = stream, None
 
@@ -93,7 +121,7 @@ class Upload:
             while not self._changed.wait_for(lambda: self._has_news(stream), idle_s):
                 if not self._held_back:
                     raise StreamIdleError(
-                        f"upload {self.record.name}: no chunk in {idle_s:.0f} s",
+                        f"upload {self.name}: no chunk in {idle_s:.0f} s",
                     )
         if self.spool.durable < self.spool.appended:
             durable = self.spool.commit()
@@ -108,7 +136,7 @@ class Upload:
         """Raise `OutOfOrderError` unless the last chunk has come; what has come is durable then."""
         if not self.spool.complete:
             raise OutOfOrderError(
-                f"upload {self.record.name} has no last chunk yet, expected chunk {self.spool.appended}",
+                f"upload {self.name} has no last chunk yet, expected chunk {self.spool.appended}",
             )
         self.spool.commit()
 

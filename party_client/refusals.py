@@ -61,6 +61,16 @@ _OF_THE_COORDINATOR: Final[dict[str, str]] = {
     "coordinator/stream-idle": _CONTINUES,
     "coordinator/enclave-unreachable": "try again in a minute; is it still there? `concordat job show`",
     "coordinator/enclave-answer": _OTHER_RELEASES,
+    "coordinator/errands-not-run": "ask the coordinator's operator to let enclaves ask for keys "
+    "(--kms-endpoints)",
+    "coordinator/kms-endpoint": "ask the coordinator's operator to allow the endpoint that the agreement "
+    "names (--kms-endpoints)",
+    "coordinator/kms-unreachable": "it is tried again; can the coordinator reach the endpoint that the "
+    "agreement names?",
+    "coordinator/errand-too-long": "the enclave got no answer that it understands; is it a key service that "
+    "answers at the endpoint which the agreement names?",
+    "coordinator/credentials": "does the role that the agreement names trust the coordinator, for this "
+    "agreement? See what `concordat kms plan` writes about it, and ask the coordinator's operator",
     "coordinator/error": "ask the coordinator's operator, whose log says more",
     "coordinator/state": "ask the coordinator's operator, whose log says more",
     "format/malformed": _OTHER_RELEASES,

@@ -2,5 +2,6 @@
 
 Enclaves make and read what KMS is asked and answers; nothing here can. Layout: `credentials` says what is
 handed to an enclave, and finds it in `assumed_roles` (AWS STS) or `credential_file` (for SIMULATED KMS);
-`session_policy` is what a role is cut down to; `options` are the command's.
+`session_policy` is what a role is cut down to; `allowlist` is where requests may go, and `forwarder` carries
+one there and the answer back; `options` are the command's.
 """

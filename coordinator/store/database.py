@@ -14,7 +14,7 @@ from typing import Final
 
 from coordinator.errors import DiskFullError, StateError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _SCHEMA: Final = """
 CREATE TABLE request (
     number INTEGER PRIMARY KEY,
@@ -56,6 +56,23 @@ CREATE TABLE upload (
     signed_manifest BLOB,
     acceptance BLOB,
     PRIMARY KEY (job_id, upload_id)
+);
+CREATE TABLE deposit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    agreement_digest BLOB NOT NULL REFERENCES agreement (digest),
+    upload_id BLOB NOT NULL,
+    dataset TEXT NOT NULL,
+    sent_by TEXT NOT NULL,
+    signed_header BLOB NOT NULL,
+    signed_manifest BLOB,
+    UNIQUE (agreement_digest, sent_by, upload_id)
+);
+CREATE TABLE said (
+    number INTEGER NOT NULL REFERENCES deposit (number) ON DELETE CASCADE,
+    job_id TEXT NOT NULL REFERENCES job (job_id),
+    said TEXT NOT NULL,
+    acceptance BLOB,
+    PRIMARY KEY (number, job_id)
 );
 CREATE TABLE run (
     job_id TEXT NOT NULL REFERENCES job (job_id),

@@ -1,4 +1,4 @@
-"""The four tables' faces together, on one file."""
+"""The tables' faces together, on one file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from coordinator.quotas import Quotas
 from coordinator.store.agreements import Agreements
 from coordinator.store.database import Database
+from coordinator.store.deposits import Deposits
 from coordinator.store.jobs import Jobs
 from coordinator.store.runs import Runs
 from coordinator.store.uploads import Uploads
@@ -20,6 +21,7 @@ class Store:
         self.agreements = Agreements(self._database, quotas)
         self.jobs = Jobs(self._database, quotas)
         self.uploads = Uploads(self._database)
+        self.deposits = Deposits(self._database, quotas)
         self.runs = Runs(self._database, quotas)
 
     def close(self) -> None:

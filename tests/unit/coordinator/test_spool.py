@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import BadRequestError, DiskFullError, OutOfOrderError, StateError
-from coordinator.spool import Spool, delete_spools
+from coordinator.spool import Spool, delete_spool, delete_spools
 from protos.formats.limits import CHUNK_CIPHERTEXT_MAX_BYTES
 
 CHUNKS = [bytes([number]) * (100 + number) for number in range(5)]
@@ -147,7 +147,7 @@ def test_a_chunk_whose_commit_fails_is_committed_later(folder: Path, monkeypatch
 
 def test_a_deleted_spool_can_still_be_read_by_who_holds_it(folder: Path) -> None:
     spool = filled(folder)
-    spool.delete()
+    delete_spool(folder, "u")
     assert list(folder.iterdir()) == []
     assert spool.read(0).sealed == CHUNKS[0]
 

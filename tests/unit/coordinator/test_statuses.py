@@ -18,6 +18,11 @@ FAULTS = {
     errors.NitroCliError,
     errors.PriceFileError,
     errors.CredentialsError,
+    errors.AllowlistFileError,
+    errors.ErrandsNotRunError,
+    errors.EndpointNotAllowedError,
+    errors.EndpointUnreachableError,
+    errors.EndlessErrandError,
 }
 
 

@@ -299,7 +299,7 @@ def test_state_of_another_release_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StateError, match="schema version 99, expected 2"):
+    with pytest.raises(StateError, match="schema version 99, expected 3"):
         Store(tmp_path / "state.sqlite", QUOTAS)
 
 

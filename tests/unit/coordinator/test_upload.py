@@ -91,7 +91,7 @@ def test_an_enclave_that_is_ahead_is_left_ahead(line: Line) -> None:
     chunks = random_chunks(5)
     fill(line.upload, chunks)
     line.forward()
-    behind = Upload(line.upload.record, Spool(Path(line.job.address).parent / "other", "u"))
+    behind = Upload(line.upload.announced, Spool(Path(line.job.address).parent / "other", "u"))
     fill(behind, chunks[:2], complete=False)
     forward(behind, line.enclaves, line.job)
     assert line.digest_in_enclave() == manifest_of(chunks)

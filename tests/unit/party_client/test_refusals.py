@@ -22,7 +22,7 @@ from tests.meta.test_error_codes import import_everything
 AT_THE_START = {
     *("coordinator/launch", "coordinator/cannot-serve", "coordinator/enclave-refused"),
     *("coordinator/allocator-file", "coordinator/nitro-cli", "coordinator/price-file"),
-    "coordinator/credentials",
+    "coordinator/allowlist-file",
 }
 
 
