@@ -6,7 +6,6 @@ or never end; whoever holds this learns of it in time.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -45,17 +44,11 @@ class Endpoint:
         """What has come; empty when the other side closed. Waits for the first byte only."""
         self._socket.settimeout(self.left_s())
         try:
-            received = self._socket.recv(max_bytes)
+            return self._socket.recv(max_bytes)
         except ConnectionResetError:
             return b""
         except OSError as error:
             raise EndpointUnreachableError(f"while waiting: {error.strerror or error}") from error
-        # Each step costs one of few: what came in several pieces goes in one.
-        self._socket.setblocking(False)
-        with contextlib.suppress(OSError):  # nothing more yet, or an end that the next call meets
-            while 0 < len(received) < max_bytes and (more := self._socket.recv(max_bytes - len(received))):
-                received += more
-        return received
 
 
 @contextmanager

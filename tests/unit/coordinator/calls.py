@@ -14,6 +14,7 @@ import pytest
 
 from coordinator.launchers import Launcher
 from protos.v1 import concordat_pb2 as messages
+from tests.unit.coordinator.fake_enclave import manifest_of
 
 AGREEMENT = b"an agreement, as far as the coordinator can tell"
 UPLOAD_ID = b"U" * 16
@@ -86,29 +87,40 @@ def random_chunks(count: int, n_bytes: int = 1000) -> list[bytes]:
 
 def begin(
     stub: Any,
-    job_id: str,
+    destination: str | bytes,
     *,
     upload_id: bytes = UPLOAD_ID,
     header: bytes = b"header",
     dataset: str = "flights",
 ) -> int:
+    """`destination`: a job's id, or the digest of an agreement under which the dataset is to wait."""
     request = messages.BeginUploadRequest(
-        job_id=job_id, dataset=dataset, upload_id=upload_id, signed_header=header
+        dataset=dataset, upload_id=upload_id, signed_header=header, **addressed(destination)
     )
     return int(stub.BeginUpload(request).next_chunk)
 
 
+def addressed(destination: str | bytes) -> Any:
+    """`job_id` or `agreement_digest`, whichever it is."""
+    return {"job_id" if isinstance(destination, str) else "agreement_digest": destination}
+
+
 def messages_of(
-    job_id: str, chunks: list[bytes], *, start: int = 0, upload_id: bytes = UPLOAD_ID, open_end: bool = False
+    destination: str | bytes,
+    chunks: list[bytes],
+    *,
+    start: int = 0,
+    upload_id: bytes = UPLOAD_ID,
+    open_end: bool = False,
 ) -> Iterator[messages.Chunk]:
     """The stream of an upload from chunk `start`; the last one is marked so unless `open_end`."""
     for number in range(start, len(chunks)):
         yield messages.Chunk(
-            job_id=job_id if number == start else "",
             upload_id=upload_id if number == start else b"",
             number=number,
             last=number == len(chunks) - 1 and not open_end,
             sealed=chunks[number],
+            **(addressed(destination) if number == start else {}),
         )
 
 
@@ -117,9 +129,45 @@ def send(stub: Any, stream: Iterable[messages.Chunk]) -> list[int]:
     return [ack.next_chunk for ack in stub.UploadChunks(iter(stream))]
 
 
-def finish(stub: Any, job_id: str, manifest: bytes, *, upload_id: bytes = UPLOAD_ID) -> bytes:
-    request = messages.FinishUploadRequest(job_id=job_id, upload_id=upload_id, signed_manifest=manifest)
+def finish(stub: Any, destination: str | bytes, manifest: bytes, *, upload_id: bytes = UPLOAD_ID) -> bytes:
+    request = messages.FinishUploadRequest(
+        upload_id=upload_id, signed_manifest=manifest, **addressed(destination)
+    )
     return bytes(stub.FinishUpload(request).acceptance)
+
+
+def deposit(
+    stub: Any,
+    digest: bytes,
+    chunks: list[bytes],
+    *,
+    upload_id: bytes = UPLOAD_ID,
+    header: bytes = b"header",
+    dataset: str = "flights",
+) -> None:
+    """A whole dataset, to wait under the agreement `digest`."""
+    assert begin(stub, digest, upload_id=upload_id, header=header, dataset=dataset) == 0
+    send(stub, messages_of(digest, chunks, upload_id=upload_id))
+    assert finish(stub, digest, manifest_of(chunks), upload_id=upload_id) == b""
+
+
+def deposits(stub: Any, digest: bytes) -> list[Any]:
+    return list(stub.ListDeposits(messages.ListDepositsRequest(agreement_digest=digest)).deposits)
+
+
+def remove_deposit(
+    stub: Any,
+    digest: bytes,
+    *,
+    upload_id: bytes = UPLOAD_ID,
+    deposited_by: str = "",
+    request_id: str = "remove",
+) -> None:
+    stub.RemoveDeposit(
+        messages.RemoveDepositRequest(
+            request_id=request_id, agreement_digest=digest, upload_id=upload_id, deposited_by=deposited_by
+        )
+    )
 
 
 def request_run(stub: Any, job_id: str, *, run_id: bytes = RUN_ID, request: bytes = b"request") -> Any:

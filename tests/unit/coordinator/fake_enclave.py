@@ -11,9 +11,11 @@ import argparse
 import contextlib
 import hashlib
 import socket
+import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +23,15 @@ from protos.formats.calls import Refusal
 from protos.formats.canonical import Value, decode_untrusted, encode
 from protos.formats.frames import Frame, read_frame_untrusted
 from protos.formats.limits import FRAME_BODY_MAX_BYTES
+from tests.unit.coordinator.key_service import DENIED, GRANTED, Conversation
 
 RECEIPT = b"receipt of "
 RECEIVERS = ["airline", "analyst"]
+ENVELOPE = b"envelope "
+"""How a header begins whose dataset needs a key."""
+STATE = "#state"
+ROLE = "arn:aws:iam::111122223333:role/concordat-enclave"
+REGION = "eu-central-1"
 
 
 class RefusedError(Exception):
@@ -44,6 +52,15 @@ class Behaviour:
     refuse_chunk: int = -1
     journal: Path | None = None
     """Every run that is executed is written there."""
+    endpoint: str = ""
+    """HOST:PORT of the key service that it names."""
+    certificate: Path | None = None
+    """Of the key service that it believes."""
+    wants_state: bool = False
+    names_subject: str = ""
+    """In place of the dataset that a begun upload is for."""
+    errand: Callable[[dict[str, Value], bytes], tuple[dict[str, Value], bytes]] | None = None
+    """What it answers to each step of an errand, in place of what makes sense."""
 
 
 @dataclass
@@ -65,8 +82,15 @@ class FakeEnclave:
         self.uploads: dict[bytes, Upload] = {}
         self.runs: dict[bytes, bytes] = {}
         self.executed = 0
+        self.asked_status = 0
         self.closed = threading.Event()
         self.lock = threading.Lock()
+        self.keys: set[str] = set()
+        """Subjects whose key it has."""
+        self.wanted: set[str] = {STATE} if behaviour.wants_state else set()
+        self.errands: dict[str, tuple[Conversation, int]] = {}
+        """By subject: the conversation, and the step that comes next."""
+        self.credentials: list[Value] = []
         self.connections: set[socket.socket] = set()
 
     def serve(self) -> None:
@@ -106,7 +130,10 @@ class FakeEnclave:
 
     def on_status(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         slots = [{"dataset": u.dataset, "complete": bool(u.accepted)} for u in self.uploads.values()]
-        return {"phase": "collecting" if self.bound else "empty", "slots": slots}, b""
+        self.asked_status += 1
+        phase = "collecting" if self.bound else "empty"
+        errands = [self.errand_for(subject) for subject in sorted(self.wanted)]
+        return {"phase": phase, "slots": slots, "errands": errands}, b""
 
     def on_bind(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         if self.behaviour.refuse_bind:
@@ -123,15 +150,23 @@ class FakeEnclave:
     def on_begin(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         if body == b"badly signed":
             raise RefusedError(Refusal.BAD_SIGNATURE)
-        for other_id in [key for key, u in self.uploads.items() if u.dataset == header["dataset"]]:
+        dataset = header["dataset"]
+        for other_id in [key for key, u in self.uploads.items() if u.dataset == dataset]:
             if other_id != header["upload"]:
+                if self.uploads[other_id].accepted:
+                    raise RefusedError(Refusal.SLOT_TAKEN)
                 del self.uploads[other_id]
-        upload = self.uploads.setdefault(header["upload"], Upload(body, header["dataset"]))
+        upload = self.uploads.setdefault(header["upload"], Upload(body, dataset))
+        if self.lacks_key(upload):
+            self.wanted.add(dataset)
+            return {"next": 0, "errand": self.errand_for(self.behaviour.names_subject or dataset)}, b""
         return {"next": upload.next_chunk}, b""
 
     def on_chunk(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         upload = self.upload(header)
         number = header["number"]
+        if self.lacks_key(upload):
+            raise RefusedError(Refusal.KEY_WANTED)
         if number == self.behaviour.drop_connection_at_chunk:
             self.behaviour.drop_connection_at_chunk = -1
             raise ConnectionAbortedError
@@ -151,6 +186,37 @@ class FakeEnclave:
             raise RefusedError(Refusal.MANIFEST_MISMATCH)
         upload.accepted = b"accepted " + body
         return {}, upload.accepted
+
+    def on_errand(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
+        subject = header["subject"]
+        if self.behaviour.errand is not None:
+            return self.behaviour.errand(header, body)
+        if subject not in self.wanted:
+            raise RefusedError(Refusal.UNKNOWN)
+        if "step" not in header:
+            credentials = decode_untrusted(body, max_bytes=10_000, what="credentials")
+            self.credentials.append(credentials)
+            assert self.behaviour.certificate is not None
+            request = f"{credentials['access_key_id']} {subject}\n".encode()
+            conversation = Conversation(self.behaviour.certificate, request)
+            self.errands[subject] = (conversation, 1)
+            return {"done": False}, conversation.step(b"")
+        conversation, step = self.errands.pop(subject)
+        assert header["step"] == step
+        try:
+            outgoing = conversation.step(body)
+        except ssl.SSLError:
+            raise RefusedError(Refusal.KMS_FAILED) from None
+        if conversation.answer == DENIED:
+            raise RefusedError(Refusal.KMS_DENIED)
+        if conversation.answer == GRANTED:
+            self.wanted.remove(subject)
+            self.keys.add(subject)
+            return {"done": True}, b""
+        if not body:
+            raise RefusedError(Refusal.KMS_FAILED)
+        self.errands[subject] = (conversation, step + 1)
+        return {"done": False}, outgoing
 
     def on_run(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         if body == b"not allowed":
@@ -176,6 +242,18 @@ class FakeEnclave:
     def on_close(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         self.closed.set()
         return {}, b""
+
+    def errand_for(self, subject: str) -> Value:
+        return {
+            "subject": subject,
+            "endpoint": self.behaviour.endpoint,
+            "role": ROLE,
+            "region": REGION,
+            "party": "airline",
+        }
+
+    def lacks_key(self, upload: Upload) -> bool:
+        return upload.header.startswith(ENVELOPE) and upload.dataset not in self.keys
 
     def upload(self, header: dict[str, Value]) -> Upload:
         if header["upload"] not in self.uploads:
@@ -218,6 +296,8 @@ def main() -> None:
     parser.add_argument("--refuse-bind", default="")
     parser.add_argument("--run-delay-s", type=float, default=0.0)
     parser.add_argument("--chunk-delay-s", type=float, default=0.0)
+    parser.add_argument("--endpoint", default="")
+    parser.add_argument("--certificate", type=Path)
     options = parser.parse_args()
     if options.never_listen:
         sys.exit("error: this machine has no memory left")
@@ -226,6 +306,8 @@ def main() -> None:
         run_delay_s=options.run_delay_s,
         chunk_delay_s=options.chunk_delay_s,
         journal=options.journal,
+        endpoint=options.endpoint,
+        certificate=options.certificate,
     )
     FakeEnclave(listen(options.socket), behaviour).serve()
 
