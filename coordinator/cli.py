@@ -121,8 +121,8 @@ def serve(
       concordat coordinator serve --tls certificates --listen 0.0.0.0:50051
       concordat coordinator serve --plaintext --state /tmp/coordinator
       concordat coordinator serve --tls tls --launcher qemu --image enclave.eif
-      concordat coordinator serve --tls tls --launcher nitro --image enclave.eif \
-        --kms-endpoints /etc/nitro_enclaves/vsock-proxy.yaml --kms-assume-roles
+      concordat coordinator serve --tls tls --launcher nitro --image enclave.eif
+      concordat coordinator serve --tls tls --kms-endpoints kms.yaml --kms-assume-roles
     """
     if plaintext == (tls is not None):
         raise click.UsageError("give --tls DIR, or --plaintext for a loopback address; one of the two")

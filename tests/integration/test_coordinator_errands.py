@@ -15,7 +15,7 @@ from coordinator.kms.services import KeyServices
 from protos.v1 import concordat_pb2 as messages
 from tests.unit.coordinator import calls
 from tests.unit.coordinator.calls import eventually
-from tests.unit.coordinator.fake_enclave import ENVELOPE, REGION, ROLE, STATE
+from tests.unit.coordinator.fake_enclave import ENVELOPE, REGION, ROLE, STATE, manifest_of
 from tests.unit.coordinator.key_service import (
     CREDENTIALS,
     DENIED,
@@ -167,4 +167,4 @@ def test_an_upload_to_a_job_gets_its_key_as_well(tmp_path: Path, service: Servic
         calls.begin(stub, job_id, header=HEADER)
         calls.send(stub, calls.messages_of(job_id, chunks))
         eventually(lambda: running.launcher.only().keys == {"flights"})
-        assert calls.finish(stub, job_id, calls.manifest_of(chunks))
+        assert calls.finish(stub, job_id, manifest_of(chunks))

@@ -65,6 +65,7 @@ def test_an_enclave_wants_one_key_a_subject() -> None:
     subjects = [*(f"d{number}" for number in range(DATASETS_MAX)), STATE_SUBJECT]
     listed = [GOOD | {"subject": subject} for subject in subjects]
     assert [errand.subject for errand in errands_untrusted(listed)] == subjects
+    bad: Any
     for bad in ([GOOD, GOOD], [*listed, GOOD], {}, [None]):
         with pytest.raises(FormatError):
             errands_untrusted(bad)

@@ -55,7 +55,7 @@ class Way:
 
     def run(self, *, endpoint: str = "", allowed: bool = True, errand_s: float = 20.0) -> float:
         """Carry the errand; how long it took."""
-        self.launcher.deadlines = replace(Deadlines(), errand_s=errand_s)  # type: ignore[misc]
+        self.launcher.deadlines = replace(Deadlines(), errand_s=errand_s)
         endpoints = frozenset({("127.0.0.1", self.service.port)} if allowed else set())
         forwarder = Forwarder(Allowlist(endpoints), KnownCredentials(), Enclaves(self.launcher))
         began = time.monotonic()

@@ -204,7 +204,7 @@ def test_a_deposit_names_an_agreement_and_no_job(service: Service, coordinator: 
     assert [deposit.said for deposit in coordinator.list_deposits(digest)] == ["accepted"]
     coordinator.remove_deposit(digest, upload_id, deposited_by="airline")
     begun, finished, listed, removed = service.asked
-    named = {"agreement_digest": digest, "upload_id": upload_id}
+    named: Any = {"agreement_digest": digest, "upload_id": upload_id}
     assert begun == wire.BeginUploadRequest(dataset="flights", signed_header=b"header", **named)
     assert finished == wire.FinishUploadRequest(signed_manifest=b"manifest", **named)
     assert listed == wire.ListDepositsRequest(agreement_digest=digest)
