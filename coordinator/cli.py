@@ -122,7 +122,6 @@ def serve(
       concordat coordinator serve --plaintext --state /tmp/coordinator
       concordat coordinator serve --tls tls --launcher qemu --image enclave.eif
       concordat coordinator serve --tls tls --launcher nitro --image enclave.eif
-      concordat coordinator serve --tls tls --kms-endpoints kms.yaml --kms-assume-roles
     """
     if plaintext == (tls is not None):
         raise click.UsageError("give --tls DIR, or --plaintext for a loopback address; one of the two")
