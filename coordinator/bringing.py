@@ -32,6 +32,8 @@ from protos.formats.errors import ConcordatError
 
 LOOK_S: Final = 1.0
 """So often an enclave is asked what it wants, beside when there is something new here."""
+_LOOK: Final = "#look"
+"""Beside deposits and subjects, what may fail and is tried again: the looking itself."""
 _AGAIN: Final = frozenset(
     {
         *(Refusal.KEY_WANTED, Refusal.KMS_DENIED, Refusal.KMS_FAILED),
@@ -121,12 +123,19 @@ class Bringing:
     def _keep(self, job: Job, round_: _Round) -> None:
         while not round_.ended:
             round_.wake.clear()
-            try:
-                self._bring_deposits(job, round_)
-                self._run_errands(job, round_)
-            except ConcordatError as error:  # the enclave is out of reach, or our disk is full
-                log.problem("bringing-interrupted", job=job.job_id, code=status_of(error)[1])
+            if round_.pauses.is_due(_LOOK):
+                self._look(job, round_)
             round_.wake.wait(LOOK_S)
+
+    def _look(self, job: Job, round_: _Round) -> None:
+        try:
+            self._bring_deposits(job, round_)
+            self._run_errands(job, round_)
+        except ConcordatError as error:  # the enclave is out of reach or speaks nonsense, or our disk is full
+            round_.pauses.failed(_LOOK)
+            log.problem("bringing-interrupted", job=job.job_id, code=status_of(error)[1])
+        else:
+            round_.pauses.forget(_LOOK)
 
     def _bring_deposits(self, job: Job, round_: _Round) -> None:
         said = self._store.deposits.said_in(job.job_id)

@@ -65,4 +65,16 @@ def facts(job: wire.Job) -> Mapping[str, Any]:
         "launcher": job.launcher,
         "detail": job.detail,
         "datasets": [{"dataset": slot.dataset, "complete": slot.complete} for slot in job.slots],
+        "deposits": [
+            {"dataset": each.dataset, "deposited_by": each.deposited_by, "said": first_line(each.said)}
+            for each in job.deposits
+        ],
+        "keys_wanted": [
+            {
+                "subject": first_line(each.subject),
+                "endpoint": first_line(each.endpoint),
+                "said": first_line(each.said),
+            }
+            for each in job.errands
+        ],
     }

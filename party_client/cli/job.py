@@ -220,6 +220,12 @@ def _render(job: Any, out: Console) -> None:
     ]
     for slot in job["datasets"]:
         lines.append(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}")
+    for deposit in job["deposits"]:
+        lines.append(f"deposit    {deposit['dataset']}, by {deposit['deposited_by']}: {deposit['said']}")
+    for key in job["keys_wanted"]:
+        lines.append(
+            f"key        for {key['subject']}, from {key['endpoint']}: {key['said'] or 'not asked for yet'}"
+        )
     say(out, "\n".join(lines))
 
 

@@ -14,7 +14,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from party_client.transport import Coordinator
 from protos.formats.limits import AEAD_TAG_BYTES
+from protos.v1 import concordat_pb2 as wire
+from tests.unit.coordinator.calls import eventually
 from tests.unit.party_client.whole_stack import Command, Stack, environment, whole_stack
 
 VISITS = "email,segment\nann@x.org,sport\nbob@x.org,sport\ncem@x.org,sport\ndee@x.org,news\neve@x.org,news\n"
@@ -132,6 +135,21 @@ def test_what_the_coordinator_says_of_a_job(stack: Stack, concordat: Command, jo
     status, _, err = concordat("job", "verify", job, "--agreement", stack.agreement_file, *stack.connection)
     assert status == 1
     assert "not running" in err
+
+
+def test_what_became_of_a_deposit_is_said_with_the_job(stack: Stack, concordat: Command, job: str) -> None:
+    digest, upload_id = stack.agreement.digest(), bytes(16)
+    with Coordinator.in_plaintext(stack.address) as coordinator:
+        coordinator.begin_deposit(digest, "visits", upload_id, b"what no owner signed")
+        chunk = wire.Chunk(agreement_digest=digest, upload_id=upload_id, last=True, sealed=bytes(100))
+        assert list(coordinator.upload_chunks(iter([chunk])))[-1] == 1
+        coordinator.finish_deposit(digest, upload_id, b"a manifest")
+        eventually(lambda: coordinator.list_deposits(digest)[0].said)
+        status, out, _ = concordat("job", "show", job, *stack.connection)
+        coordinator.remove_deposit(digest, upload_id)
+        assert coordinator.list_deposits(digest) == []
+    assert status == 0
+    assert "deposit    visits, by anonymous: malformed" in out
 
 
 def test_an_enclave_is_verified_or_refused(stack: Stack, concordat: Command, job: str) -> None:
