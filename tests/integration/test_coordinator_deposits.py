@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from coordinator import bringing
 from protos.v1 import concordat_pb2 as messages
 from tests.unit.coordinator import calls
 from tests.unit.coordinator.calls import UPLOAD_ID, eventually, refused
 from tests.unit.coordinator.fake_enclave import manifest_of
-from tests.unit.coordinator.running import Running, running_coordinator
+from tests.unit.coordinator.running import SMALL_QUOTAS, Running, running_coordinator
 
 OTHER_ID = b"O" * 16
 
@@ -209,21 +210,56 @@ def test_a_deposit_is_under_an_agreement_that_is_on_the_board(running: Running) 
         calls.deposits(running.stub, b"d" * 48)
 
 
-def test_quotas_bound_deposits_and_their_bytes(running: Running, digest: bytes) -> None:
-    stub = running.stub
-    too_much = (StatusCode.RESOURCE_EXHAUSTED, "coordinator/over-quota")
-    big = calls.random_chunks(4, n_bytes=100_000)
-    calls.deposit(stub, digest, big, upload_id=b"1" * 16, dataset="first")
-    calls.begin(stub, digest, upload_id=b"2" * 16, dataset="second")
-    with refused(*too_much):  # 500,000 bytes of one upload
-        calls.send(stub, calls.messages_of(digest, 2 * big, upload_id=b"2" * 16))
-    calls.begin(stub, digest, upload_id=b"3" * 16, dataset="third")
-    with refused(*too_much):  # 800,000 of all, resting ones too
-        calls.send(stub, calls.messages_of(digest, big, upload_id=b"3" * 16))
-    with refused(*too_much):
-        calls.begin(stub, digest, upload_id=b"4" * 16, dataset="fourth")
-    # Those of a job count in the same.
-    job_id = calls.running_job(stub)
-    calls.begin(stub, job_id, upload_id=b"5" * 16, dataset="fifth")
-    with refused(*too_much):
-        calls.send(stub, calls.messages_of(job_id, big, upload_id=b"5" * 16))
+def test_a_deposit_that_another_upload_drove_out_is_brought_again(running: Running, digest: bytes) -> None:
+    running.launcher.behaviour.forget_upload_at_chunk = 2
+    calls.deposit(running.stub, digest, calls.random_chunks(4))
+    calls.running_job(running.stub)
+    eventually(lambda: said(running.stub, digest) == [("flights", "coordinator/conflict")])
+    eventually(lambda: said(running.stub, digest) == [("flights", "accepted")])
+
+
+def test_what_is_new_is_brought_at_once(
+    running: Running, digest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringing, "LOOK_S", 300.0)
+    calls.running_job(running.stub)
+    eventually(lambda: running.launcher.only().asked_status > 0)
+    calls.deposit(running.stub, digest, calls.random_chunks(2))
+    eventually(lambda: said(running.stub, digest) == [("flights", "accepted")])
+
+
+TOO_MUCH = (StatusCode.RESOURCE_EXHAUSTED, "coordinator/over-quota")
+
+
+def test_quotas_bound_how_many_deposits_there_are(running: Running, digest: bytes) -> None:
+    for number in range(SMALL_QUOTAS.deposits):
+        calls.begin(running.stub, digest, upload_id=bytes([number]) * 16, dataset=f"dataset_{number}")
+    with refused(*TOO_MUCH):
+        calls.begin(running.stub, digest, upload_id=b"x" * 16, dataset="one_more")
+
+
+def test_what_rests_counts_for_its_caller_after_a_restart_too(tmp_path: Path) -> None:
+    """800,000 bytes are what a caller may have here, 500,000 in one upload."""
+    with running_coordinator(tmp_path) as running:
+        digest = calls.put_agreement(running.stub)
+        big = calls.random_chunks(4, n_bytes=100_000)
+        calls.deposit(running.stub, digest, big, upload_id=b"1" * 16, dataset="first")
+        calls.begin(running.stub, digest, upload_id=b"2" * 16, dataset="second")
+        with refused(*TOO_MUCH):
+            calls.send(running.stub, calls.messages_of(digest, 2 * big, upload_id=b"2" * 16))
+        calls.remove_deposit(running.stub, digest, upload_id=b"2" * 16)
+        fill_up(running, digest, upload_id=b"3" * 16)
+    with running_coordinator(tmp_path) as running:
+        fill_up(running, digest, upload_id=b"4" * 16)
+        job_id = calls.running_job(running.stub)  # what is sent to a job counts in the same
+        fill_up(running, job_id, upload_id=b"5" * 16)
+
+
+def fill_up(running: Running, destination: str | bytes, *, upload_id: bytes) -> None:
+    """Beside the 400,000 bytes that rest, 450,000 do not fit."""
+    calls.begin(running.stub, destination, upload_id=upload_id, dataset="more")
+    chunks = calls.random_chunks(5, n_bytes=90_000)
+    with refused(*TOO_MUCH):
+        calls.send(running.stub, calls.messages_of(destination, chunks, upload_id=upload_id))
+    if isinstance(destination, bytes):
+        calls.remove_deposit(running.stub, destination, upload_id=upload_id, request_id=upload_id.hex())

@@ -50,6 +50,8 @@ class Behaviour:
     drop_connection_at_chunk: int = -1
     """Once, instead of answering this chunk."""
     refuse_chunk: int = -1
+    forget_upload_at_chunk: int = -1
+    """Once: as if another upload had taken its slot."""
     journal: Path | None = None
     """Every run that is executed is written there."""
     endpoint: str = ""
@@ -170,6 +172,10 @@ class FakeEnclave:
         if number == self.behaviour.drop_connection_at_chunk:
             self.behaviour.drop_connection_at_chunk = -1
             raise ConnectionAbortedError
+        if number == self.behaviour.forget_upload_at_chunk:
+            self.behaviour.forget_upload_at_chunk = -1
+            del self.uploads[header["upload"]]
+            raise RefusedError(Refusal.UNKNOWN)
         if number == self.behaviour.refuse_chunk:
             raise RefusedError(Refusal.DOES_NOT_OPEN)
         if number > upload.next_chunk:

@@ -45,14 +45,18 @@ class Service:
     on_connection: Callable[[socket.socket], None] | None = None
     """Has the bare connection in place of TLS."""
     requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
+    connected_at_s: list[float] = field(default_factory=list)
+
+    @property
+    def connections(self) -> int:
+        return len(self.connected_at_s)
 
     @property
     def port(self) -> int:
         return int(self.endpoint.rpartition(":")[2])
 
     def serve(self, connection: socket.socket, context: ssl.SSLContext) -> None:
-        self.connections += 1
+        self.connected_at_s.append(time.monotonic())
         with connection, contextlib.suppress(OSError):
             if self.on_connection is not None:
                 self.on_connection(connection)
