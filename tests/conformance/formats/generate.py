@@ -54,6 +54,7 @@ def messages() -> list[dict[str, Any]]:
         name: data for name, data in samples.messages().items() if name not in SIGNERS.keys() | NOT_CBOR
     }
     unsigned["user-data of an enclave"] = samples.user_data()
+    unsigned["user-data for KMS"] = samples.kms_user_data()
     unsigned["user-data of a receipt"] = binding.receipt_user_data(samples.claims().encode())
     return [
         {
