@@ -145,6 +145,11 @@ class MemoryServer:
         self._context = context
         self._connect()
 
+    def allow(self, ciphers: str) -> None:
+        """Nothing but these ciphers."""
+        self._context.set_ciphers(ciphers)
+        self._connect()
+
     def _connect(self) -> None:
         self._into, self._out_of = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._context.wrap_bio(self._into, self._out_of, server_side=True)
