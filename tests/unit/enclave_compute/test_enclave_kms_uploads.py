@@ -2,104 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from party_client.attestation.measurements import extended_once
 from protos.formats.calls import Op, Refusal
-from protos.formats.canonical import encode
-from protos.formats.kms import encryption_context
 from tests import kms_world, world
 from tests.enclave_fixtures import refused
-from tests.errands_world import carry, credentials_of, dialled, service_of
-from tests.kms_world import ADMINISTRATION, ENCLAVE_ROLE, KmsWorld, policy, statement
-from tests.world import PCRS, PURCHASES, VISITS, Enclave, SealedUpload
-
-SHOP_ROLE = f"arn:aws:iam::{kms_world.ACCOUNT}:role/shop"
-
-
-class Envelope:
-    """One enclave under an agreement that knows of the publisher's KMS, and a key that lets it in alone."""
-
-    def __init__(self, enclave: Enclave, kms: KmsWorld) -> None:
-        (root,) = enclave.roots
-        base = world.agreement(root.sha256)
-        visits, purchases = base.datasets
-        self.agreed = replace(base, datasets=(replace(visits, kms=service_of(kms)), purchases))
-        self.enclave, self.kms = enclave, kms
-        self.key = kms.key(self.key_policy())
-        enclave.bind(self.agreed)
-
-    def key_policy(self, **conditions: str) -> str:
-        """Of a key for this image under this agreement, with conditions changed."""
-        attested = {
-            "kms:RecipientAttestation:PCR0": PCRS[0].hex(),
-            "kms:RecipientAttestation:PCR16": extended_once(self.agreed.digest()).hex(),
-            **conditions,
-        }
-        return policy(
-            ADMINISTRATION,
-            statement("Sealing", "Allow", {"AWS": SHOP_ROLE}, "kms:GenerateDataKey"),
-            statement(
-                "Enclave", "Allow", {"AWS": ENCLAVE_ROLE}, "kms:Decrypt", {"StringEqualsIgnoreCase": attested}
-            ),
-        )
-
-    def seal(
-        self, *tables: Any, key: str | None = None, dataset: str = "visits", **changes: Any
-    ) -> SealedUpload:
-        """As the publisher would, who is not asked again."""
-        arn = key or self.key
-        context = encryption_context(self.agreed.digest(), "publisher", dataset)
-        made = self.kms.client(SHOP_ROLE).generate_data_key(
-            KeyId=arn, KeySpec="AES_256", EncryptionContext=context
-        )
-        return world.seal(
-            self.agreed,
-            self.enclave.keys(),
-            "visits",
-            tables or [VISITS],
-            data_key=(made["Plaintext"], made["CiphertextBlob"]),
-            **{"enclave_id": None, "kms_key": arn, **changes},
-        )
-
-    def begin(self, upload: SealedUpload) -> dict[str, Any]:
-        """The answer's header."""
-        names = {"dataset": upload.header.context.dataset, "upload": upload.upload_id}
-        return self.enclave.call(Op.BEGIN, upload.signed_header, **names).header
-
-    def run_errand(self, subject: str = "visits", **more: Any) -> int:
-        """Fetches the key as the coordinator does; the number of steps."""
-        given = encode(vars(credentials_of(self.kms, ENCLAVE_ROLE, **more)))
-
-        def first() -> bytes:
-            answer = self.enclave.call(Op.ERRAND, given, subject=subject)
-            assert answer.header["done"] is False
-            return answer.body
-
-        def step(number: int, received: bytes) -> tuple[bytes, bool]:
-            answer = self.enclave.call(Op.ERRAND, received, subject=subject, step=number)
-            return answer.body, answer.header["done"]
-
-        with dialled(service_of(self.kms)) as server:
-            return carry(first, step, server)
-
-    def wanted(self) -> list[dict[str, Any]]:
-        """What status says."""
-        errands: list[dict[str, Any]] = self.enclave.call(Op.STATUS).header["errands"]
-        return errands
-
-    def result(self) -> list[dict[str, Any]]:
-        """What the query gives over the visits that were accepted."""
-        self.enclave.upload(world.seal(self.agreed, self.enclave.keys(), "purchases", [PURCHASES]))
-        run_id = os.urandom(16)
-        self.enclave.call(Op.RUN, world.run_request(self.agreed, self.enclave.keys(), run_id=run_id))
-        rows: list[dict[str, Any]] = self.enclave.result(run_id).to_pylist()
-        return rows
+from tests.envelope_world import Envelope, key_policy
+from tests.errands_world import service_of
+from tests.kms_world import ENCLAVE_ROLE, KmsWorld
+from tests.world import VISITS
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +25,7 @@ def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KmsWorld]:
 @pytest.fixture
 def envelope(kms: KmsWorld) -> Iterator[Envelope]:
     with world.simulated_enclave(kms.folder / "simulator") as enclave:
-        yield Envelope(enclave, kms)
-
-
-def chunks(envelope: Envelope, upload: SealedUpload) -> None:
-    for number, sealed_chunk in enumerate(upload.chunks):
-        envelope.enclave.chunk(upload, number, sealed_chunk)
+        yield Envelope.bound(enclave, kms)
 
 
 def test_an_upload_opens_with_the_key_that_kms_let_go_of(envelope: Envelope) -> None:
@@ -135,8 +44,8 @@ def test_an_upload_opens_with_the_key_that_kms_let_go_of(envelope: Envelope) -> 
     envelope.run_errand()
     assert envelope.wanted() == []
     assert "errand" not in envelope.begin(upload)
-    chunks(envelope, upload)
-    envelope.enclave.call(Op.FINISH, upload.signed_manifest, upload=upload.upload_id)
+    envelope.chunks(upload)
+    envelope.finish(upload)
     assert envelope.result() == [{"segment": "sport", "purchases": 3, "total": 60}]
     record = envelope.kms.records[-1]
     assert (record["operation"], record["outcome"]) == ("Decrypt", "ok")
@@ -148,11 +57,11 @@ def test_nothing_opens_before_the_key_has_come(envelope: Envelope) -> None:
     with refused(Refusal.KEY_WANTED):
         envelope.enclave.chunk(upload, 0, upload.chunks[0])
     with refused(Refusal.KEY_WANTED):
-        envelope.enclave.call(Op.FINISH, upload.signed_manifest, upload=upload.upload_id)
+        envelope.finish(upload)
     assert envelope.begin(upload)["errand"]["subject"] == "visits"
     envelope.run_errand()
-    chunks(envelope, upload)
-    envelope.enclave.call(Op.FINISH, upload.signed_manifest, upload=upload.upload_id)
+    envelope.chunks(upload)
+    envelope.finish(upload)
 
 
 def test_another_upload_wants_its_own_key(envelope: Envelope) -> None:
@@ -165,16 +74,16 @@ def test_another_upload_wants_its_own_key(envelope: Envelope) -> None:
         envelope.enclave.chunk(second, 0, second.chunks[0])
     assert "errand" in envelope.begin(first), "the key went with the upload"
     envelope.run_errand()
-    chunks(envelope, first)
+    envelope.chunks(first)
 
 
 def test_an_upload_that_broke_off_asks_anew(envelope: Envelope) -> None:
     twice = envelope.seal(VISITS, VISITS)
     envelope.begin(twice)
     envelope.run_errand()
-    chunks(envelope, twice)
+    envelope.chunks(twice)
     with refused(Refusal.SCHEMA_MISMATCH):
-        envelope.enclave.call(Op.FINISH, twice.signed_manifest, upload=twice.upload_id)
+        envelope.finish(twice)
     asked = len(envelope.kms.records)
     assert "errand" in envelope.begin(twice)
     with refused(Refusal.KEY_WANTED):
@@ -193,19 +102,17 @@ def test_an_upload_sealed_to_the_enclave_takes_the_want_away(envelope: Envelope)
 
 
 def test_a_key_that_kms_denies_can_be_asked_for_again(envelope: Envelope) -> None:
-    upload = envelope.seal(
-        key=envelope.kms.key(envelope.key_policy(**{"kms:RecipientAttestation:PCR0": "00"}))
-    )
-    envelope.begin(upload)
+    closed = replace(envelope, key=envelope.kms.key(key_policy(envelope.agreed, bytes(48))))
+    upload = closed.seal()
+    closed.begin(upload)
     with refused(Refusal.KMS_DENIED):
-        envelope.run_errand()
-    administrator = envelope.kms.client(kms_world.ADMINISTRATOR)
-    administrator.put_key_policy(
-        KeyId=upload.header.context.kms_key, Policy=envelope.key_policy(), BypassPolicyLockoutSafetyCheck=True
+        closed.run_errand()
+    envelope.kms.client(kms_world.ADMINISTRATOR).put_key_policy(
+        KeyId=closed.key, Policy=key_policy(envelope.agreed), BypassPolicyLockoutSafetyCheck=True
     )
-    assert envelope.wanted()
-    envelope.run_errand()
-    chunks(envelope, upload)
+    assert closed.wanted()
+    closed.run_errand()
+    closed.chunks(upload)
 
 
 @pytest.mark.parametrize(
