@@ -1,8 +1,8 @@
 """Attacks on the way between an enclave and a party's KMS (rows 9, 14 and 37).
 
-The coordinator carries every byte between the two, has credentials for the role, and may carry something else or
-to somebody else. Strangers may have rights on the party's key that have nothing to do with enclaves; the party's
-KMS may itself be hostile, which must harm nobody but that party.
+The coordinator carries every byte between the two, has credentials for the role, and may carry something
+else or to somebody else. Strangers may have rights on the party's key that have nothing to do with
+enclaves; the party's KMS may itself be hostile, which must harm nobody but that party.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def test_attack_37_errand_carried_to_somebody_else(envelope: Envelope, tmp_path:
 
 
 def test_attack_37_the_enclave_asks_for_nothing_that_was_not_agreed(envelope: Envelope) -> None:
-    """No subject, endpoint or request of the coordinator's making: before an upload, in place of one, beside one."""
+    """No subject, endpoint or request of the coordinator's making: before an upload, or beside one."""
     given = encode(vars(credentials_of(envelope.kms, ENCLAVE_ROLE)))
     for subject in ("visits", "purchases", "#state", "localhost:443"):
         with refused(Refusal.UNKNOWN):
@@ -142,7 +142,7 @@ def test_attack_37_whoever_carries_an_errand_reads_nothing(envelope: Envelope) -
 
 
 def test_attack_14_upload_of_a_stranger_under_the_owners_key(envelope: Envelope) -> None:
-    """The stranger may use the owner's KMS key, so KMS would let go of the stranger's data key to the enclave."""
+    """The stranger may use the owner's KMS key, so KMS would let go of the stranger's data key as well."""
     forged = envelope.seal(signer=STRANGER)
     with refused(Refusal.BAD_SIGNATURE):
         envelope.begin(forged)
@@ -224,7 +224,7 @@ def test_attack_09_the_same_image_under_another_agreement_gets_no_key(envelope: 
 
 
 def test_attack_09_document_of_a_genuine_enclave_sent_by_another(envelope: Envelope, tmp_path: Path) -> None:
-    """Whoever gets hold of a document may show it to KMS: the answer is of use to the genuine enclave alone."""
+    """Whoever has a document may show it to KMS: the answer is of use to the genuine enclave alone."""
     envelope.begin(envelope.seal())
     seen: list[dict[str, Any]] = []
 
