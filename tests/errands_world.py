@@ -55,10 +55,13 @@ class Certified:
         return self.certificate.public_bytes(Encoding.DER)
 
 
-def authority(name: str = "An authority", issuer: Certified | None = None) -> Certified:
+def authority(
+    name: str = "An authority", issuer: Certified | None = None, key: ec.EllipticCurvePrivateKey | None = None
+) -> Certified:
     """Somebody who vouches for endpoints: for itself, or by the word of `issuer`."""
     constraints = x509.BasicConstraints(ca=True, path_length=None)
-    return _certified(name, issuer, (NOW - timedelta(days=100), NOW + timedelta(days=100)), constraints)
+    validity = (NOW - timedelta(days=100), NOW + timedelta(days=100))
+    return _certified(name, issuer, validity, constraints, key=key)
 
 
 def endpoint(
@@ -67,7 +70,7 @@ def endpoint(
     """A certificate for `host`."""
     validity = (begins or NOW - timedelta(days=1), ends or NOW + timedelta(days=1))
     constraints = x509.BasicConstraints(ca=False, path_length=None)
-    return _certified("An endpoint", issuer, validity, constraints, host)
+    return _certified("An endpoint", issuer, validity, constraints, host=host)
 
 
 def _certified(
@@ -75,9 +78,11 @@ def _certified(
     issuer: Certified | None,
     validity: tuple[datetime, datetime],
     constraints: x509.BasicConstraints,
+    *,
     host: str | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Certified:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()

@@ -31,10 +31,9 @@ class TlsClient:
 
     def __init__(self, host: str, authorities: tuple[bytes, ...], *, clock: Callable[[], datetime]) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)  # no default of OpenSSL's decides
         context.set_cipher_list(_CIPHERS_1_2)
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_verify(SSL.VERIFY_NONE)  # `_verify` does it, before anything is sent
         self._host = host
         self._authorities = authorities

@@ -63,6 +63,16 @@ def test_an_authority_may_vouch_for_another(tmp_path: Path) -> None:
     refused(client(ROOT), server(tmp_path, endpoint(between)), "not the agreed endpoint by its certificate")
 
 
+def test_an_authority_for_whom_others_vouch_is_the_agreed_one_still(tmp_path: Path) -> None:
+    """As AWS sends it: behind the intermediate the root once more, by the word of an older root."""
+    older = authority("Older")
+    crossed = authority("An authority", issuer=older, key=ROOT.key)
+    between = authority("Between", issuer=ROOT)
+    sent = (between, crossed, older)
+    shake(client(ROOT), server(tmp_path, endpoint(between), intermediates=sent))
+    shake(client(older), server(tmp_path, endpoint(between), intermediates=sent))
+
+
 def not_agreed() -> dict[str, tuple[Certified, dict[str, Any]]]:
     day = timedelta(days=1)
     return {
