@@ -134,7 +134,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
-        self._ends: list[int | None] = [len(data)]
+        self._ends: list[int | None] = []
         """Where what has been entered ends, the innermost last; `None` for indefinite lengths."""
 
     def next_is(self, tag: int) -> bool:
@@ -158,7 +158,7 @@ class _Reader:
         self._ends.append(None if length is None else self._at + length)
 
     def leave(self) -> None:
-        """Go out again, at the very end of what was entered last."""
+        """Go out again, at the very end of what was entered last: so nothing is longer than what it is in."""
         end = self._ends.pop()
         if end is None:
             self.expect(_END)
@@ -169,13 +169,9 @@ class _Reader:
         if self._at != len(self._data):
             raise _failed("bytes behind the end")
 
-    def _limit(self) -> int:
-        """Nothing is longer than what it is in."""
-        return min(end for end in self._ends if end is not None)
-
     def _take(self, count: int) -> bytes:
         start, self._at = self._at, self._at + count
-        if self._at > self._limit():
+        if self._at > len(self._data):
             raise _failed("cut off")
         return self._data[start : self._at]
 

@@ -34,7 +34,6 @@ class TlsClient:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)  # no default of OpenSSL's decides
         context.set_cipher_list(_CIPHERS_1_2)
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.set_verify(SSL.VERIFY_NONE)  # `_verify` does it, before anything is sent
         self._host = host
         self._authorities = authorities
         self._clock = clock
@@ -95,6 +94,7 @@ class TlsClient:
                 return bytes(records)
 
     def _verify(self) -> None:
+        # OpenSSL has verified that the other side has the key of this certificate, and nothing else.
         try:
             chain = self._connection.get_peer_cert_chain(as_cryptography=True)
             if not chain:

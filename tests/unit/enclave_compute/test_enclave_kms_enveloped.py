@@ -242,19 +242,37 @@ def test_two_recipients_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "instead"),
+    ("instead", "why"),
     [
-        ("0410", "048110"),  # the length of the initialisation vector, in two bytes
-        ("0410", "04820010"),
-        ("0410", "0480"),  # indefinite, where it is primitive
-        ("0410", "04ff"),  # 127 bytes of length
-        ("0410", "0484ffffffff"),
-        ("0410", "2410"),  # constructed
+        ("048130", "a length that is not as short as it can be"),
+        ("04820030", "a length that is not as short as it can be"),
+        ("0480", "an indefinite length where none may be"),
+        ("04ff", "cut off"),  # 127 bytes of length
+        ("0484ffffffff", "cut off"),
+        ("2430", "another type, version or algorithm than KMS's"),  # constructed
+        ("042f", "another type, version or algorithm than KMS's"),
+        ("0431", "cut off"),
     ],
 )
-def test_lengths_are_as_short_as_they_can_be(found: str, instead: str) -> None:
-    """A length can be written in many ways, and would be read by some."""
+def test_lengths_are_as_short_as_they_can_be(instead: str, why: str) -> None:
+    """A length can be written in many ways, and be read by some. This one is in an indefinite element."""
+    at = ONCE.rindex(bytes.fromhex("0430"))
+    assert len(ONCE) - at == 2 + 48 + 5 * 2
+    assert refusal(ONCE[:at] + bytes.fromhex(instead) + ONCE[at + 2 :]) == why
+
+
+def test_lengths_of_several_bytes_begin_with_none_of_zero() -> None:
+    long = sealed(bytes(500))
+    at = long.rindex(
+        bytes.fromhex("048201f0") if bytes.fromhex("048201f0") in long else bytes.fromhex("04820200")
+    )
+    assert (
+        refusal(long[:at] + b"\x04\x83\x00" + long[at + 2 :]) == "a length that is not as short as it can be"
+    )
+
+
+def test_nothing_is_longer_than_what_it_is_in() -> None:
+    """The initialisation vector takes one byte of what stands behind its algorithm, or leaves one."""
     at = ONCE.index(bytes.fromhex("60864801650304012a0410")) + 9
-    assert ONCE[at : at + 2] == bytes.fromhex(found)
-    with pytest.raises(RefusedError):
-        parse_enveloped_untrusted(ONCE[:at] + bytes.fromhex(instead) + ONCE[at + 2 :])
+    for length in (b"\x0f", b"\x11"):
+        assert refusal(ONCE[: at + 1] + length + ONCE[at + 2 :]) == "more in it than expected"
