@@ -94,7 +94,7 @@ _KMS: Final = {
     "recipient": "enveloped",
     "tls": "tls",
     "errands": "errands",
-    "request": "errands",
+    "request": "request",
     "answer": "answer",
     "signing": "signing",
 }

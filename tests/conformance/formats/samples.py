@@ -19,12 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from protos.formats import cose, hpke
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.approvals import sign_approval
-from protos.formats.binding import (
-    KeyBundle,
-    attestation_user_data,
-    kms_recipient_user_data,
-    receipt_user_data,
-)
+from protos.formats.binding import KeyBundle, attestation_user_data, receipt_user_data
 from protos.formats.budget import (
     BUDGET_LABEL,
     BUDGET_REQUEST_LABEL,
@@ -221,11 +216,6 @@ def approvals() -> tuple[bytes, ...]:
 @cache
 def key_bundle() -> KeyBundle:
     return KeyBundle(ENCLAVE_ID, ENCLAVE.receiving.public_key, ENCLAVE.signing_key)
-
-
-def kms_user_data() -> bytes:
-    """Over a public key of some other form: KMS reads it, and nobody here does."""
-    return kms_recipient_user_data(agreement().digest(), b"a public key, DER", ENCLAVE_ID)
 
 
 def user_data() -> bytes:
