@@ -96,7 +96,7 @@ class TlsClient:
     def _verify(self) -> None:
         # OpenSSL has verified that the other side has the key of this certificate, and nothing else.
         try:
-            leaf, *intermediates = self._connection.get_peer_cert_chain(as_cryptography=True) or ()
+            leaf, *intermediates = self._connection.get_peer_cert_chain(as_cryptography=True) or []
             store = Store([x509.load_der_x509_certificate(one) for one in self._authorities])
             verifier = PolicyBuilder().store(store).time(self._clock())
             verifier.build_server_verifier(x509.DNSName(self._host)).verify(leaf, intermediates)
