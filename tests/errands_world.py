@@ -204,6 +204,20 @@ def dialled(service: KeyService) -> Iterator[Server]:
         yield talk
 
 
+def in_pieces(server: Server, most_bytes: int) -> Server:
+    """`server`, whose words are carried a few bytes at a time."""
+    kept = bytearray()
+
+    def talk(sent: bytes) -> bytes:
+        if sent or not kept:
+            kept.extend(server(sent))
+        piece = bytes(kept[:most_bytes])
+        del kept[:most_bytes]
+        return piece
+
+    return talk
+
+
 def http(status: int, members: Any, *headers: str) -> bytes:
     """An answer as KMS's front writes it."""
     body = members if isinstance(members, bytes) else json.dumps(members).encode()

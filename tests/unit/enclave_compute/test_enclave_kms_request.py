@@ -28,6 +28,7 @@ from tests.errands_world import (
     decrypting,
     dialled,
     http,
+    in_pieces,
     service,
     service_of,
     wanting,
@@ -84,6 +85,12 @@ def test_one_request_with_a_document_for_kms(enclave: Wanting, kms: Kms) -> None
     }
     assert (headers["host"], headers["x-amz-target"]) == (HOST, "TrentService.Decrypt")
     assert enclave.errands.wanted() == []
+
+
+@pytest.mark.parametrize("most_bytes", [70, 500, 3000])
+def test_one_request_however_its_answer_is_cut(enclave: Wanting, kms: Kms, most_bytes: int) -> None:
+    assert enclave.carry(in_pieces(kms.server.connected(), most_bytes)).plaintext == DATA_KEY
+    assert len(kms.server.requests) == 1
 
 
 def test_documents_are_fresh_and_the_key_is_one(enclave: Wanting, kms: Kms) -> None:
