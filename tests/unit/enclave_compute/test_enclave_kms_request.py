@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from enclave_compute.errors import RefusedError
+from enclave_compute.kms.recipient import Recipient
 from enclave_compute.kms.request import KeyAnswer
 from party_client.attestation.document import parse_untrusted
 from protos.formats.binding import kms_recipient_user_data
@@ -179,6 +185,24 @@ def test_what_is_no_answer(enclave: Wanting, kms: Kms, what: str) -> None:
     assert [request.subject for request in enclave.errands.wanted()] == ["customers"]
     kms.change = lambda members: members
     assert enclave.carry(kms.server.connected()).plaintext == DATA_KEY
+
+
+def test_failures_elsewhere_in_openssl_are_no_failure_of_the_connection(enclave: Wanting, kms: Kms) -> None:
+    """One library serves both, and keeps a list of errors for each thread."""
+    recipient = Recipient.make()
+    oaep = OAEP(MGF1(SHA256()), SHA256(), None)
+    talk = kms.server.connected()
+
+    def failing(sent: bytes) -> bytes:
+        with pytest.raises(ValueError, match="Decryption failed"):
+            recipient.private_key.decrypt(bytes(255) + b"\x01", oaep)
+        with pytest.raises(InvalidTag):
+            AESGCM(bytes(32)).decrypt(bytes(12), bytes(32), None)
+        with pytest.raises(ValueError, match="Could not deserialize"):
+            load_der_public_key(bytes(100))
+        return talk(sent)
+
+    assert enclave.carry(failing).plaintext == DATA_KEY
 
 
 @pytest.mark.parametrize("plaintext", [None, ""])
