@@ -11,12 +11,16 @@ from typing import Final
 
 from enclave_compute.disclosure import refusal_of
 from enclave_compute.errors import RefusedError
+from enclave_compute.kms.request import KeyRequest
+from enclave_compute.kms.signing import Credentials
 from enclave_compute.life import Life
 from protos.formats import limits
 from protos.formats.calls import Op, Refusal
-from protos.formats.canonical import Value, encode, require_bytes, require_int
+from protos.formats.canonical import Value, encode, require_bytes, require_int, require_text
 from protos.formats.frames import Frame
 from protos.formats.identifiers import RUN_ID_BYTES, UPLOAD_ID_BYTES, require_slug
+
+_ERRANDS_MAX_BYTES: Final = 2 * limits.KIB
 
 Answer = tuple[dict[str, Value], bytes]
 """Fields to add to the answer's header, and its body."""
@@ -49,7 +53,7 @@ def _id(request: Frame) -> int:
 
 def _status(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
     slots = [{"dataset": name, "complete": complete} for name, complete in life.slots().items()]
-    return {"phase": str(life.phase), "slots": slots}, b""
+    return {"phase": str(life.phase), "slots": slots, "errands": _errands(life.wanted())}, b""
 
 
 def _bind(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
@@ -65,7 +69,8 @@ def _attest(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
 
 def _begin(life: Life, header: dict[str, Value], body: bytes) -> Answer:
     dataset = require_slug(header.get("dataset"), what="dataset")
-    return {"next": life.begin(dataset, _upload(header), body)}, b""
+    next_chunk, wanted = life.begin(dataset, _upload(header), body)
+    return {"next": next_chunk} if wanted is None else {"next": 0, "errand": _errand_of(wanted)}, b""
 
 
 def _chunk(life: Life, header: dict[str, Value], body: bytes) -> Answer:
@@ -77,6 +82,15 @@ def _chunk(life: Life, header: dict[str, Value], body: bytes) -> Answer:
 
 def _finish(life: Life, header: dict[str, Value], body: bytes) -> Answer:
     return {}, life.finish(_upload(header), body)
+
+
+def _errand(life: Life, header: dict[str, Value], body: bytes) -> Answer:
+    subject = require_text(header.get("subject"), what="subject", max_characters=limits.NAME_MAX_CHARACTERS)
+    if "step" not in header:
+        return {"done": False}, life.first_errand(subject, Credentials.decode_untrusted(body))
+    step = require_int(header["step"], what="step", low=1)
+    to_send, done = life.step_errand(subject, step, body)
+    return {"done": done}, to_send
 
 
 def _run(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
@@ -104,6 +118,28 @@ def _close(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
     return {"phase": str(life.phase)}, b""
 
 
+def _errands(requests: list[KeyRequest]) -> list[Value]:
+    """As many as a header has room for; begin tells those that are left out here."""
+    errands: list[Value] = []
+    for request in requests:
+        errands.append(_errand_of(request))
+        if len(encode(errands)) > _ERRANDS_MAX_BYTES:
+            return errands[:-1]
+    return errands
+
+
+def _errand_of(request: KeyRequest) -> dict[str, Value]:
+    """What the parent has to know to run an errand."""
+    service = request.service
+    return {
+        "subject": request.subject,
+        "endpoint": service.endpoint,
+        "role": service.role_arn,
+        "region": service.region,
+        "party": request.party,
+    }
+
+
 def _upload(header: dict[str, Value]) -> bytes:
     return require_bytes(header.get("upload"), what="upload", length=UPLOAD_ID_BYTES)
 
@@ -119,6 +155,7 @@ _HANDLERS: Final[dict[Op, Callable[[Life, dict[str, Value], bytes], Answer]]] = 
     Op.BEGIN: _begin,
     Op.CHUNK: _chunk,
     Op.FINISH: _finish,
+    Op.ERRAND: _errand,
     Op.RUN: _run,
     Op.RESULT: _result,
     Op.RECEIPT: _receipt,

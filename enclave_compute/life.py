@@ -15,6 +15,9 @@ from enclave_compute.clock import NsmClock
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
+from enclave_compute.kms.errands import Errands
+from enclave_compute.kms.request import KeyRequest
+from enclave_compute.kms.signing import Credentials
 from enclave_compute.ledger import Release
 from enclave_compute.nsm import Nsm
 from enclave_compute.phases import Phase, require_allowed
@@ -30,6 +33,7 @@ class _Bound:
 
     bound: Bound
     keys: EnclaveKeys
+    errands: Errands
     slots: dict[str, Slot]
     runs: Runs
 
@@ -70,6 +74,11 @@ class Life:
             {} if state is None else {name: slot.accepted is not None for name, slot in state.slots.items()}
         )
 
+    def wanted(self) -> list[KeyRequest]:
+        """The keys that have to come from parties' KMS."""
+        state = self._state
+        return [] if state is None else state.errands.wanted()
+
     def bind(self, body: bytes) -> None:
         """Bind for life. Binding again to the same agreement is answered and changes nothing."""
         request = BindRequest.decode_untrusted(body)
@@ -88,16 +97,17 @@ class Life:
         user_data = attestation_user_data(state.bound.digest, state.keys.bundle, state.keys.enclave_id)
         return self._nsm.attest(user_data=user_data, nonce=nonce), state.keys.bundle
 
-    def begin(self, dataset: str, upload_id: bytes, signed_header: bytes) -> int:
-        """Start or resume an upload; the next chunk's number."""
-        slot = self._require(Op.BEGIN).slots.get(dataset)
+    def begin(self, dataset: str, upload_id: bytes, signed_header: bytes) -> tuple[int, KeyRequest | None]:
+        """Start or resume an upload: the next chunk's number, and the key that has to come from KMS first."""
+        state = self._require(Op.BEGIN)
+        slot = state.slots.get(dataset)
         if slot is None:
             raise RefusedError(Refusal.UNKNOWN, "no such dataset in the agreement")
         next_chunk = slot.begin(signed_header)
         if not slot.holds(upload_id):
             raise RefusedError(Refusal.WRONG_PLACE, "the header names another upload")
         self._log_phase()
-        return next_chunk
+        return next_chunk, next((one for one in state.errands.wanted() if one.subject == dataset), None)
 
     def chunk(self, upload_id: bytes, sealed_chunk: bytes, *, number: int, last: bool) -> int:
         """Take one chunk; the next one's number."""
@@ -108,6 +118,14 @@ class Life:
         acceptance = self._slot(Op.FINISH, upload_id).finish(signed_manifest)
         self._log_phase()
         return acceptance
+
+    def first_errand(self, subject: str, credentials: Credentials) -> bytes:
+        """Begin an errand to a party's KMS: bytes for the endpoint."""
+        return self._require(Op.ERRAND).errands.first(subject, credentials)
+
+    def step_errand(self, subject: str, step: int, received: bytes) -> tuple[bytes, bool]:
+        """Go on with an errand: bytes for the endpoint, and whether it is done."""
+        return self._require(Op.ERRAND).errands.step(subject, step, received)
 
     def run(self, signed_request: bytes) -> Release:
         """Carry out a run, one at a time."""
@@ -140,6 +158,7 @@ class Life:
         keys = EnclaveKeys.make(self._nsm)
         agreement = bound.agreement
         engine = Engine(agreement.limits.memory_mib, agreement.limits.threads)
+        errands = Errands(self._nsm, self._clock, agreement_digest=bound.digest, enclave_id=keys.enclave_id)
         slots = {}
         for dataset in agreement.datasets:
             engine.create(dataset)
@@ -149,9 +168,10 @@ class Life:
                 agreement_digest=bound.digest,
                 keys=keys,
                 engine=engine,
+                errands=errands,
             )
         runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock)
-        return _Bound(bound, keys, slots, runs)
+        return _Bound(bound, keys, errands, slots, runs)
 
     def _require(self, op: Op) -> _Bound:
         require_allowed(op, self.phase)

@@ -4,6 +4,10 @@ Reads bytes that a party made and the coordinator carried. A dataset counts only
 matches what arrived; until then it can begin anew. Chunks come in order; one that came before is acknowledged
 and not opened again, so an interrupted upload resumes. The threshold of trust is the owner's signature on the
 header: no chunk is opened, and nothing reaches Arrow or the engine, before it has been verified.
+
+In envelope mode the data key is with the owner's KMS: the slot wants it, and takes chunks once it has
+come. That KMS let go of a key says nothing about who made the upload; the signature does. A key lives as
+long as its upload: one that begins anew asks KMS anew.
 """
 
 from __future__ import annotations
@@ -12,13 +16,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
+from enclave_compute.kms.errands import Errands
+from enclave_compute.kms.request import KeyAnswer, KeyRequest
 from protos.formats import cose, limits, sealed
 from protos.formats.calls import Refusal
-from protos.formats.errors import SealError, SignatureError
+from protos.formats.errors import FormatError, SealError, SignatureError
+from protos.formats.kms import encryption_context
 from protos.formats.participants import Participant
 from protos.formats.receipt import UsedDataset
 from protos.formats.schema import Dataset
@@ -30,8 +38,19 @@ class _Upload:
 
     signed_header: bytes
     header: sealed.SealedHeader
-    opener: sealed.ChunkOpener
+    opener: sealed.ChunkOpener | None = None
+    """There is none while the key is still with KMS."""
     rows: int = 0
+
+    def take_key(self, data_key: bytes) -> None:
+        """From now on chunks open."""
+        self.opener = sealed.ChunkOpener(data_key, self.header.digest())
+
+    def require_opener(self) -> sealed.ChunkOpener:
+        """Raises `RefusedError` while there is none."""
+        if self.opener is None:
+            raise RefusedError(Refusal.KEY_WANTED, "the data key has not come from KMS yet")
+        return self.opener
 
 
 @dataclass(frozen=True)
@@ -52,12 +71,14 @@ class Slot:
         agreement_digest: bytes,
         keys: EnclaveKeys,
         engine: Engine,
+        errands: Errands,
     ) -> None:
         self._dataset = dataset
         self._owner = owner
         self._agreement_digest = agreement_digest
         self._keys = keys
         self._engine = engine
+        self._errands = errands
         self._lock = threading.Lock()
         self._upload: _Upload | None = None
         self._accepted: _Accepted | None = None
@@ -80,34 +101,34 @@ class Slot:
         """Start or resume the upload of this signed header; the number of the chunk that is wanted next."""
         with self._lock:
             if self._upload is not None and self._upload.signed_header == signed_header:
-                return self._upload.opener.chunks
+                return self._upload.opener.chunks if self._upload.opener else 0
             if self._accepted is not None:
                 raise RefusedError(Refusal.SLOT_TAKEN, f"{self._dataset.id} is complete")
-            header = self._verify_header(signed_header)
-            try:
-                key = self._keys.opening.open(header.wrapped_key, info=header.context.info())
-            except SealError as error:
-                raise RefusedError(
-                    Refusal.DOES_NOT_OPEN, "the wrapped key is not for this enclave"
-                ) from error
+            upload = _Upload(signed_header, self._verify_header(signed_header))
+            request = self._key_request(upload.header)
+            if request is None:
+                upload.take_key(self._unwrap(upload.header))
             self._restart()
-            self._upload = _Upload(signed_header, header, sealed.ChunkOpener(key, header.digest()))
+            self._upload = upload
+            if request is not None:
+                self._errands.want(request, partial(self._take_key, upload))
             return 0
 
     def chunk(self, sealed_chunk: bytes, *, number: int, last: bool) -> int:
         """Open one chunk into the engine; the number of the chunk that is wanted next."""
         with self._lock:
             upload = self._require_upload()
-            if number < upload.opener.chunks:
-                return upload.opener.chunks
-            if number > upload.opener.chunks:
-                raise RefusedError(Refusal.OUT_OF_ORDER, f"chunk {number}", next_chunk=upload.opener.chunks)
+            opener = upload.require_opener()
+            if number < opener.chunks:
+                return opener.chunks
+            if number > opener.chunks:
+                raise RefusedError(Refusal.OUT_OF_ORDER, f"chunk {number}", next_chunk=opener.chunks)
             try:
-                plaintext = upload.opener.open(sealed_chunk, last=last)
+                plaintext = opener.open(sealed_chunk, last=last)
             except SealError as error:
                 raise RefusedError(Refusal.DOES_NOT_OPEN, error.message) from error
-            self._append(upload, plaintext)
-            return upload.opener.chunks
+            self._append(upload, opener, plaintext)
+            return opener.chunks
 
     def finish(self, signed_manifest: bytes) -> bytes:
         """Accept the dataset if it is what its owner says it sent; the signed acceptance."""
@@ -119,7 +140,7 @@ class Slot:
                 raise RefusedError(Refusal.SLOT_TAKEN, f"{self._dataset.id} is complete")
             payload = self._verify_owner(signed_manifest, sealed.MANIFEST_LABEL, limits.MANIFEST_MAX_BYTES)
             manifest = sealed.Manifest.decode_untrusted(payload)
-            if manifest != _received(upload):
+            if manifest != _received(upload, upload.require_opener()):
                 raise RefusedError(Refusal.MANIFEST_MISMATCH, "what arrived is not what the manifest says")
             with self._restarting_on_error():
                 self._engine.finish(self._dataset.id)
@@ -132,17 +153,50 @@ class Slot:
         context = header.context
         expected = sealed.SealedContext(
             agreement_digest=self._agreement_digest,
-            enclave_id=self._keys.enclave_id,
+            # In envelope mode KMS decides which enclaves may open it, and none is named.
+            enclave_id=self._keys.enclave_id if context.kms_key is None else None,
             party=self._owner.id,
             dataset=self._dataset.id,
             schema_digest=self._dataset.schema_digest(),
-            # These two are the sender's choice.
+            # These are the sender's choice.
             upload_id=context.upload_id,
             compression=context.compression,
+            kms_key=context.kms_key,
         )
         if context != expected:
             raise RefusedError(Refusal.WRONG_PLACE, "the header is for another agreement, enclave or dataset")
         return header
+
+    def _unwrap(self, header: sealed.SealedHeader) -> bytes:
+        try:
+            return self._keys.opening.open(header.wrapped_key, info=header.context.info())
+        except SealError as error:
+            raise RefusedError(Refusal.DOES_NOT_OPEN, "the wrapped key is not for this enclave") from error
+
+    def _key_request(self, header: sealed.SealedHeader) -> KeyRequest | None:
+        """What to ask KMS for, by the agreement and a header for this slot; None where no KMS is involved."""
+        key_id, service = header.context.kms_key, self._dataset.kms
+        if key_id is None:
+            return None
+        if service is None:
+            raise RefusedError(Refusal.WRONG_PLACE, "the agreement knows of no KMS for this dataset")
+        try:
+            service.require_key_arn(key_id)
+        except FormatError as error:
+            raise RefusedError(Refusal.WRONG_PLACE, "a key of another account or region") from error
+        return KeyRequest(
+            operation="Decrypt",
+            service=service,
+            party=self._owner.id,
+            subject=self._dataset.id,
+            key_id=key_id,
+            context=encryption_context(self._agreement_digest, self._owner.id, self._dataset.id),
+            ciphertext=header.wrapped_key,
+        )
+
+    def _take_key(self, upload: _Upload, answer: KeyAnswer) -> None:
+        with self._lock:
+            upload.take_key(answer.plaintext)
 
     def _verify_owner(self, message: bytes, typ: str, max_bytes: int) -> bytes:
         try:
@@ -157,8 +211,8 @@ class Slot:
             raise RefusedError(Refusal.UNKNOWN, "no upload has begun")
         return self._upload
 
-    def _append(self, upload: _Upload, plaintext: bytes) -> None:
-        if upload.opener.plaintext_bytes > self._dataset.max_bytes:
+    def _append(self, upload: _Upload, opener: sealed.ChunkOpener, plaintext: bytes) -> None:
+        if opener.plaintext_bytes > self._dataset.max_bytes:
             self._restart()
             raise RefusedError(Refusal.OVER_LIMIT, "more bytes than the agreement allows")
         with self._restarting_on_error():
@@ -180,6 +234,7 @@ class Slot:
 
     def _restart(self) -> None:
         self._upload = None
+        self._errands.drop(self._dataset.id)
         self._engine.drop(self._dataset.id)
         self._engine.create(self._dataset)
 
@@ -195,14 +250,14 @@ class Slot:
         return _Accepted(signed_manifest, used, acceptance)
 
 
-def _received(upload: _Upload) -> sealed.Manifest | None:
+def _received(upload: _Upload, opener: sealed.ChunkOpener) -> sealed.Manifest | None:
     """The manifest of what arrived; None while the last chunk has not."""
-    if not upload.opener.finished:
+    if not opener.finished:
         return None
     return sealed.Manifest(
         header_digest=upload.header.digest(),
         rows=upload.rows,
-        plaintext_bytes=upload.opener.plaintext_bytes,
-        chunks=upload.opener.chunks,
-        tags_digest=upload.opener.tags_digest(),
+        plaintext_bytes=opener.plaintext_bytes,
+        chunks=opener.chunks,
+        tags_digest=opener.tags_digest(),
     )

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from party_client.attestation import TrustedRoots
+from party_client.attestation.emulator import Anchors
 from party_client.attestation.measurements import ZERO_PCR, extended_once
 from scenarios.kms.credentials import Credential, issue
 from scenarios.kms.principals import Caller
@@ -172,13 +173,16 @@ def enclave_key() -> rsa.RSAPrivateKey:
 
 
 @contextmanager
-def running(folder: Path, *, region: str = "us-east-1") -> Iterator[KmsWorld]:
-    """A server on a free port, until the block ends."""
+def running(folder: Path, *, region: str = "us-east-1", anchors: Anchors | None = None) -> Iterator[KmsWorld]:
+    """A server on a free port, until the block ends; it believes `anchors`, or the root in `folder`."""
     root = load_or_create_root(folder / "simulator")
     world = KmsWorld(folder, KmsStore(folder / "kms", account=ACCOUNT, region=region), root)
     roots = TrustedRoots.from_pem(root_path(folder / "simulator").read_bytes(), name="simulated")
     service = KmsService(
-        world.store, roots=roots, clock=world.now, log=lambda record: world.records.append(dict(record))
+        world.store,
+        roots=anchors or roots,
+        clock=world.now,
+        log=lambda record: world.records.append(dict(record)),
     )
     server = KmsServer(("127.0.0.1", 0), service, world.store.tls_files(world.now()))
     with serving(server):

@@ -234,9 +234,13 @@ def seal(
     batches: Sequence[pa.Table],
     *,
     signer: Identity | None = None,
+    data_key: tuple[bytes, bytes] | None = None,
     **context_changes: object,
 ) -> SealedUpload:
-    """`batches`, a chunk each, sealed as the owner would; signer and context can be falsified."""
+    """`batches`, a chunk each, sealed as the owner would; signer and context can be falsified.
+
+    `data_key` is a key and what it is wrapped in: of KMS, in envelope mode.
+    """
     dataset = agreed.dataset(dataset_id)
     owner = signer or {"publisher": PUBLISHER, "advertiser": ADVERTISER}[dataset.owner]
     context = sealed.SealedContext(
@@ -251,6 +255,8 @@ def seal(
     context = replace(context, **context_changes)  # type: ignore[arg-type]
     key = os.urandom(sealed.KEY_BYTES)
     wrapped = hpke.seal(key, public_key=keys.hpke_public_key, info=context.info())
+    if data_key is not None:
+        key, wrapped = data_key
     header = sealed.SealedHeader(context, wrapped)
     sealer = sealed.ChunkSealer(key, header.digest())
     chunks = [

@@ -18,6 +18,7 @@ DISTRIBUTIONS: Final = {
     "cryptography": "AEAD, ML-KEM, X25519 and signatures; brings its own OpenSSL",
     "duckdb": "the engine: joins and aggregates in columns",
     "nanoarrow": "hands columns to the engine and takes them back without a copy",
+    "pyopenssl": "TLS to parties' KMS, in memory, by the OpenSSL that cryptography brings",
     "sqlglot": "reads the agreed SQL into a syntax tree, which the plan is made of",
 }
 """What the enclave imports, each with what it imports itself."""

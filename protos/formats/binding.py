@@ -1,8 +1,8 @@
 """What an attestation document's `user_data` says, and of which keys: the tie from hardware to agreement.
 
-The hybrid public key (1,216 bytes) does not fit the document's `public_key` field (1,024), so the document
-carries a digest over the agreement, the enclave's key bundle and its id. Documents for parties and documents
-for receipts carry different labels, so that one can never stand for the other.
+The hybrid public key (1,216 bytes) does not fit the document's `public_key` field (1,024), so the
+document carries a digest over the agreement, the enclave's key bundle and its id. Documents for parties,
+for receipts and for KMS carry different labels, so that one can never stand for another.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from protos.formats.identifiers import ENCLAVE_ID_BYTES
 KEY_BUNDLE_LABEL: Final = "concordat/key-bundle/v1"
 ATTESTATION_LABEL: Final = "concordat/attestation/v1"
 RECEIPT_BINDING_LABEL: Final = "concordat/receipt-binding/v1"
+KMS_RECIPIENT_LABEL: Final = "concordat/kms-recipient/v1"
 KEY_BUNDLE_MAX_BYTES: Final = 2048
 
 
@@ -69,6 +70,13 @@ def attestation_user_data(agreement_digest: bytes, key_bundle: bytes, enclave_id
 def receipt_user_data(claims: bytes) -> bytes:
     """`user_data` of the document in a receipt over the canonical bytes of its claims."""
     return _labelled(RECEIPT_BINDING_LABEL, digest(RECEIPT_BINDING_LABEL, claims))
+
+
+def kms_recipient_user_data(agreement_digest: bytes, public_key: bytes, enclave_id: bytes) -> bytes:
+    """`user_data` of a document made for KMS, with `public_key` (DER, also in the document)."""
+    return _labelled(
+        KMS_RECIPIENT_LABEL, digest(KMS_RECIPIENT_LABEL, agreement_digest, public_key, enclave_id)
+    )
 
 
 def _labelled(label: str, value: bytes) -> bytes:

@@ -51,6 +51,15 @@ KMS_CIPHERTEXT_MAX_BYTES: Final = 6144  # of `CiphertextBlob` (AWS KMS API Refer
 MANIFEST_MAX_BYTES: Final = 4 * KIB
 CELL_MAX_BYTES: Final = 64 * KIB
 
+# Errands: TLS records on their way between an enclave and a party's KMS, and what comes in them.
+ERRANDS_MAX: Final = 16
+ERRAND_STEPS_MAX: Final = 64
+ERRAND_FRAME_MAX_BYTES: Final = 64 * KIB
+ERRAND_MAX_BYTES: Final = 256 * KIB
+CREDENTIALS_MAX_BYTES: Final = 10 * KIB
+KMS_ANSWER_MAX_BYTES: Final = 64 * KIB
+KMS_MESSAGE_MAX_BYTES: Final = 8 * KIB  # CiphertextForRecipient; of a data key it is some 500 bytes
+
 # Results and receipts.
 RESULT_MAX_BYTES: Final = 32 * MIB - 4  # with its 4-byte length it fills the largest bucket
 RECEIPT_MAX_BYTES: Final = 4 * MIB

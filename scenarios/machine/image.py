@@ -9,6 +9,7 @@ documentation.
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Final
 from enclave_compute.image.contents import DISTRIBUTIONS, is_distribution_code, own_files
 from scenarios.machine.errors import ImageError
 
+_BEFORE_PYTHON_3_13: Final = ("typing_extensions",)
+"""What pyopenssl takes from newer Pythons' standard library, such as the real image's."""
 BOOT: Final = "boot"
 APP: Final = "app"
 
@@ -32,7 +35,8 @@ class ImageFile:
 def app_files(source_root: Path) -> list[ImageFile]:
     """The application part, sorted by path. Raises `ImageError`."""
     files = [*_own_files(source_root)]
-    for distribution in DISTRIBUTIONS:
+    backported = _BEFORE_PYTHON_3_13 if sys.version_info < (3, 13) else ()
+    for distribution in (*DISTRIBUTIONS, *backported):
         files.extend(_distribution_files(distribution))
     return sorted(files)
 

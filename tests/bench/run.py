@@ -18,7 +18,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import attestation, noise, workload
+from tests.bench import attestation, errands, noise, workload
 from tests.bench.joint import Round, World
 from tests.bench.measuring import spread
 
@@ -63,6 +63,8 @@ def main() -> None:
         _show_stages(console, stages)
         _show_guards(console, _guards(Path(folder), paths, memory_mib, rounds))
     console.print(f"verification of one attestation document: {spread(attestation.milliseconds())} ms")
+    for what, figures in errands.milliseconds().items():
+        console.print(f"{what}: {spread(figures)} ms")
     for mechanism, taken in noise.seconds().items():
         console.print(f"{mechanism} noise on {noise.CELLS} cells of one column: {spread(taken)} s")
 

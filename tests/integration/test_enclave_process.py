@@ -31,7 +31,8 @@ from scenarios.machine.documents import ModuleId
 from scenarios.machine.machine import Machine, MachineOptions
 from scenarios.machine.measure import Measurements, measure
 from scenarios.machine.staging import staged
-from tests import world
+from tests import kms_world, world
+from tests.envelope_world import Envelope
 from tests.world import PURCHASES, VISITS, Parent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,7 +61,8 @@ FORBIDDEN = {
 OURS = {"enclave_compute", "protos"}
 DISTRIBUTED = {
     *("_cffi_backend", "_cython_3_2_9", "_duckdb", "_openssl", "cbor2", "cryptography", "cython_runtime"),
-    *("backports", "duckdb", "nanoarrow", "sqlglot"),
+    *("OpenSSL", "backports", "duckdb", "nanoarrow", "sqlglot"),
+    "typing_extensions",  # for OpenSSL on Python before 3.13
 }
 SYSTEM_LIBRARIES = {
     *("ld", "libbz2", "libc", "libcrypto", "libdl", "libffi", "libgcc_s", "liblzma", "libm", "libpthread"),
@@ -147,6 +149,19 @@ def test_a_whole_life_in_a_confined_process(tmp_path: Path) -> None:
         require_nothing_else_mapped(enclave.status["enclave_pid"], image=tmp_path / "images")
         assert enclave.parent.call(Op.CLOSE).header["phase"] == "closed"
         assert enclave.machine.wait() == 0
+
+
+def test_a_confined_process_fetches_a_key_from_kms(tmp_path: Path) -> None:
+    """Without a socket of its own, which the filter forbids: the parent carries what it says."""
+    with kms_world.running(tmp_path) as kms, booted(tmp_path / "simulator") as enclave:
+        envelope = Envelope.bound(enclave.parent, kms, pcr0=measure(REPOSITORY).pcr0)
+        upload = envelope.seal()
+        envelope.begin(upload)
+        envelope.run_errand()
+        envelope.chunks(upload)
+        envelope.finish(upload)
+        assert envelope.result() == EXPECTED
+        require_nothing_else_mapped(enclave.status["enclave_pid"], image=tmp_path / "simulator/images")
 
 
 def require_nothing_else_mapped(pid: int, *, image: Path) -> None:

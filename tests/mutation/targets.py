@@ -89,10 +89,29 @@ _NOISE: Final = (
     f"{_ENCLAVE}_noisy_release.py",
     "tests/property/test_noise_properties.py",
 )
+_KMS: Final = {
+    "enveloped": "enveloped",
+    "recipient": "enveloped",
+    "tls": "tls",
+    "errands": "errands",
+    "request": "request",
+    "answer": "answer",
+    "signing": "signing",
+}
+_ERRANDS: Final = (f"{_ENCLAVE}_enclave_kms_errands.py", f"{_ADVERSARIAL}_kms_errands.py")
 _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.py")
 
 TARGETS: Final = (
-    _enclave("slot", f"{_ADVERSARIAL}_enclave_data.py", f"{_ENCLAVE}_enclave_life.py"),
+    _enclave(
+        "slot",
+        f"{_ADVERSARIAL}_enclave_data.py",
+        f"{_ENCLAVE}_enclave_life.py",
+        f"{_ENCLAVE}_enclave_kms_uploads.py",
+    ),
+    *(
+        Target(f"enclave_compute/kms/{name}.py", (f"{_ENCLAVE}_enclave_kms_{tests}.py", *_ERRANDS))
+        for name, tests in _KMS.items()
+    ),
     _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_release_enclaves.py"),
     _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
     _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),

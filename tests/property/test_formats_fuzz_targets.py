@@ -12,7 +12,8 @@ from tests.meta.repository import ROOT
 
 FORMATS = ("agreement", "approval", "frames", "key_bundle", "manifest", "receipt", "result", "run_request")
 OTHERS = ("budget", "changed_agreement", "image_file", "measurements", "schema", "sealed_header")
-TARGETS = [f"fuzz_{name}" for name in (*FORMATS, *OTHERS)]
+KMS = ("kms_answer", "kms_enveloped")
+TARGETS = [f"fuzz_{name}" for name in (*FORMATS, *OTHERS, *KMS)]
 
 
 def byte_flipped(data: bytes, max_size: int) -> bytes:

@@ -54,6 +54,9 @@ def messages() -> list[dict[str, Any]]:
         name: data for name, data in samples.messages().items() if name not in SIGNERS.keys() | NOT_CBOR
     }
     unsigned["user-data of an enclave"] = samples.user_data()
+    unsigned["user-data for KMS"] = binding.kms_recipient_user_data(
+        samples.agreement().digest(), b"a public key, DER", samples.ENCLAVE_ID
+    )
     unsigned["user-data of a receipt"] = binding.receipt_user_data(samples.claims().encode())
     return [
         {

@@ -21,6 +21,7 @@ VALID: dict[Op, dict[str, Any]] = {
     Op.BEGIN: {"dataset": "visits", "upload": bytes(16)},
     Op.CHUNK: {"upload": bytes(16), "number": 0, "last": False},
     Op.FINISH: {"upload": bytes(16)},
+    Op.ERRAND: {"subject": "visits", "step": 1},
     Op.RESULT: {"run": bytes(16), "receiver": "analyst"},
     Op.RECEIPT: {"run": bytes(16)},
 }
@@ -30,6 +31,8 @@ WRONG: dict[str, list[object]] = {
     "upload": [None, bytes(15), bytes(17), "x" * 16],
     "number": [None, -1, 2**24 + 1, True, "0"],
     "last": [None, 0, 1, "false"],
+    "subject": [None, "", b"visits", 1, "v" * 65],
+    "step": [None, 0, -1, True, "1"],
     "run": [None, bytes(15), bytes(17), "x" * 16],
     "receiver": [None, "Analyst", "", b"analyst", 1],
 }
@@ -96,7 +99,7 @@ def test_what_each_call_answers(enclave: Enclave, agreed: Agreement) -> None:
     ):
         assert fetched.header.keys() == {"id", "ok"}
     status = enclave.call(Op.STATUS)
-    expected = {"id": status.header["id"], "ok": True, "phase": "released", "slots": slots}
+    expected = {"id": status.header["id"], "ok": True, "phase": "released", "slots": slots, "errands": []}
     assert status == Frame(expected)
     closed = enclave.call(Op.CLOSE)
     assert closed == Frame({"id": closed.header["id"], "ok": True, "phase": "closed"})

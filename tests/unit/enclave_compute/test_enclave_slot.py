@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from enclave_compute.clock import NsmClock
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
+from enclave_compute.kms.errands import Errands
 from enclave_compute.slot import Slot
 from protos.formats import cose, hpke, limits, sealed
 from protos.formats.agreement import Agreement
@@ -113,12 +115,15 @@ def test_a_slot_whose_upload_has_just_ended_knows_no_upload(enclave: Enclave, ag
     dataset = agreed.dataset("visits")
     engine = Engine(memory_mib=512, threads=1)
     engine.create(dataset)
+    keys, digest = EnclaveKeys.make(enclave.nsm), agreed.digest()
+    errands = Errands(enclave.nsm, NsmClock(enclave.nsm), agreement_digest=digest, enclave_id=keys.enclave_id)
     slot = Slot(
         dataset,
         agreed.participant("publisher"),
-        agreement_digest=agreed.digest(),
-        keys=EnclaveKeys.make(enclave.nsm),
+        agreement_digest=digest,
+        keys=keys,
         engine=engine,
+        errands=errands,
     )
     for late in (lambda: slot.chunk(bytes(17), number=0, last=True), lambda: slot.finish(b"manifest")):
         with pytest.raises(RefusedError, match="unknown: "):
