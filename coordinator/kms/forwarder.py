@@ -23,12 +23,8 @@ from coordinator.statuses import status_of
 from protos.formats.calls import Op
 from protos.formats.canonical import Value, encode
 from protos.formats.frames import Frame
-from protos.formats.limits import KIB
+from protos.formats.limits import ERRAND_FRAME_MAX_BYTES, ERRAND_MAX_BYTES, ERRAND_STEPS_MAX
 
-STEPS_MAX: Final = 64
-FRAME_MAX_BYTES: Final = 64 * KIB
-CARRIED_MAX_BYTES: Final = 256 * KIB
-"""In one errand, each way."""
 _OUTCOME_DONE: Final = "done"
 
 
@@ -81,15 +77,15 @@ class _Carriage:
     def run(self, credentials: Credentials) -> None:
         """Back and forth until the enclave says that it is done."""
         answer = self._ask(_first_body(credentials))
-        for step in range(1, STEPS_MAX + 1):
+        for step in range(1, ERRAND_STEPS_MAX + 1):
             if _is_done(answer):
                 return
             if answer.body:
                 self._endpoint.send(self._counted_outgoing(answer.body))
-            received = self._counted_incoming(self._endpoint.receive(FRAME_MAX_BYTES))
+            received = self._counted_incoming(self._endpoint.receive(ERRAND_FRAME_MAX_BYTES))
             answer = self._ask(received, step=step)
         if not _is_done(answer):
-            raise EndlessErrandError(f"errand for {self._subject}: not done after {STEPS_MAX} steps")
+            raise EndlessErrandError(f"errand for {self._subject}: not done after {ERRAND_STEPS_MAX} steps")
 
     def _ask(self, body: bytes, **fields: Value) -> Frame:
         return self._link.call(
@@ -98,13 +94,13 @@ class _Carriage:
 
     def _counted_outgoing(self, sent: bytes) -> bytes:
         self._outgoing_bytes += len(sent)
-        if len(sent) > FRAME_MAX_BYTES or self._outgoing_bytes > CARRIED_MAX_BYTES:
+        if len(sent) > ERRAND_FRAME_MAX_BYTES or self._outgoing_bytes > ERRAND_MAX_BYTES:
             raise EndlessErrandError(f"errand for {self._subject}: the enclave sends more than it may")
         return sent
 
     def _counted_incoming(self, received: bytes) -> bytes:
         self._incoming_bytes += len(received)
-        if self._incoming_bytes > CARRIED_MAX_BYTES:
+        if self._incoming_bytes > ERRAND_MAX_BYTES:
             raise EndlessErrandError(f"errand for {self._subject}: the endpoint sends more than it may")
         return received
 

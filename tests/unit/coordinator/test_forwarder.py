@@ -23,9 +23,10 @@ from coordinator.errors import (
 )
 from coordinator.jobs import Job, JobState
 from coordinator.kms.allowlist import Allowlist
-from coordinator.kms.forwarder import CARRIED_MAX_BYTES, FRAME_MAX_BYTES, STEPS_MAX, Forwarder
+from coordinator.kms.forwarder import Forwarder
 from protos.formats.calls import Refusal
 from protos.formats.canonical import Value
+from protos.formats.limits import ERRAND_FRAME_MAX_BYTES, ERRAND_MAX_BYTES, ERRAND_STEPS_MAX
 from tests.unit.coordinator.fake_enclave import REGION, ROLE, FakeEnclave
 from tests.unit.coordinator.key_service import (
     DENIED,
@@ -146,13 +147,13 @@ def test_more_than_its_bytes_is_not_carried_from_an_endpoint(way: Way) -> None:
     way.service.on_connection = endless
     with pytest.raises(EndlessErrandError, match="the endpoint sends more"):
         way.run()
-    assert max(seen) <= FRAME_MAX_BYTES
-    assert sum(seen) <= CARRIED_MAX_BYTES
+    assert max(seen) <= ERRAND_FRAME_MAX_BYTES
+    assert sum(seen) <= ERRAND_MAX_BYTES
 
 
 @pytest.mark.parametrize(
     ("sizes", "expected"),
-    [(FRAME_MAX_BYTES + 1, 0), (FRAME_MAX_BYTES, CARRIED_MAX_BYTES)],
+    [(ERRAND_FRAME_MAX_BYTES + 1, 0), (ERRAND_FRAME_MAX_BYTES, ERRAND_MAX_BYTES)],
 )
 def test_more_than_its_bytes_is_not_carried_from_an_enclave(way: Way, sizes: int, expected: int) -> None:
     received = 0
@@ -185,9 +186,9 @@ def test_an_errand_has_so_many_steps(way: Way) -> None:
 
     way.service.on_connection = echoing
     way.answering(one_more)
-    with pytest.raises(EndlessErrandError, match=f"not done after {STEPS_MAX} steps"):
+    with pytest.raises(EndlessErrandError, match=f"not done after {ERRAND_STEPS_MAX} steps"):
         way.run()
-    assert steps == [None, *range(1, STEPS_MAX + 1)]
+    assert steps == [None, *range(1, ERRAND_STEPS_MAX + 1)]
 
 
 @pytest.mark.parametrize("done", [None, 1, "true"])
