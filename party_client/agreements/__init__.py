@@ -5,7 +5,7 @@ General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `
 `granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` explain noise;
 `describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
 `signing` signs it and says who else has; `agreement_file` reads what others wrote; `release_text` and
-`releases` are about the enclave code it accepts.
+`releases` are about the enclave code it accepts, `key_services` about keys of its parties in KMS.
 
 With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
 the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
@@ -51,6 +51,10 @@ As people write it:
     max_rows_per_unit = 100                     # of one unit, in a query, after its joins
     min_rows = 1000                             # the enclave accepts no smaller dataset
     min_units = 100
+    # With this it may also be sealed under a key of the owner's in KMS (docs/kms.md): then it can wait for
+    # enclaves under this agreement, and its owner need not be there when one is started.
+    # kms = { account = "111122223333", region = "eu-central-1", role = "concordat-enclave" }
+    #   optional: endpoint = "kms.eu-central-1.amazonaws.com:443", authorities = "their-certificates.pem"
     [datasets.columns]                          # in the order of the data; no `uses`: may not be used
                                                 # uses: avg, count, count_distinct, filter, group, join, max,
                                                 # min, order, sum; `concordat agreement grants` finds them
@@ -72,6 +76,10 @@ As people write it:
     name = "min_year"
     low = 1950                                  # or a date: 2026-01-31, or a decimal in quotes: "0.05"
     high = 2013
+    # [state]                                   # optional: what an enclave holds may outlive it
+    # party = "airline"                         # sealed under a key in this party's KMS
+    # kms = { account = "111122223333", region = "eu-central-1", role = "concordat-enclave" }
+    # witnesses = ["airline"]                   # parties who say which state is the latest
     # [[privacy]]                               # optional; owners whose data leaves with noise only
     # owner = "airline"
     # epsilon = "2"                             # over all runs of one enclave; text, smaller is stricter

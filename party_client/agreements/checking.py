@@ -14,6 +14,11 @@ from datetime import datetime
 
 from party_client.agreements.derived_tables import derived_sentences
 from party_client.agreements.inference import agreement_warnings, query_inferences
+from party_client.agreements.key_services import (
+    key_service_sentences,
+    key_service_warnings,
+    state_sentence,
+)
 from party_client.agreements.noisy_queries import noise_sentences
 from party_client.agreements.plain_language import (
     DOINGS,
@@ -106,6 +111,8 @@ class DatasetCheck:
     """Sealed and sent like the others, although no query needs them."""
     rules: tuple[str, ...]
     """What the owner rules, in words."""
+    under_key: tuple[str, ...] = ()
+    """What it means that it may be sealed under a key in the owner's KMS; empty: it may not."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,8 @@ class Check:
     """Who may accept other releases or end some, in words."""
     plans: Mapping[str, Plan]
     """What every query that is not refused was compiled to, by its id."""
+    state: str | None = None
+    """How an enclave's state may outlive it, in words; None: it ends with the enclave."""
 
     @property
     def releases_not_aws(self) -> tuple[ReleaseCheck, ...]:
@@ -159,7 +168,9 @@ def check(agreement: Agreement, *, now: datetime, roots: Anchors) -> Check:
         warnings=(
             *agreement_warnings(agreement, plans, {release.kind for release in releases}),
             *release_warnings(agreement),
+            *key_service_warnings(agreement),
         ),
+        state=state_sentence(agreement),
         releases_changed_by=quorum_sentence(agreement),
         plans={plan.query: plan for plan in plans},
     )
@@ -240,4 +251,5 @@ def _datasets(agreement: Agreement, plans: list[Plan]) -> Iterable[DatasetCheck]
             used=tuple(name for name in names if (dataset.id, name) in needed),
             unused=tuple(name for name in names if (dataset.id, name) not in needed),
             rules=rule_sentences(dataset, has_budget=dataset.owner in owners_with_budget(agreement)),
+            under_key=key_service_sentences(dataset),
         )

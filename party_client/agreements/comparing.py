@@ -32,7 +32,7 @@ _FIRST: Final = (
 _SETS: Final = frozenset(
     {
         *("analyses", "choices", "forbidden", "joined_with", "only_queries"),
-        *("receivers", "run_by", "uses"),
+        *("receivers", "run_by", "uses", "witnesses"),
     }
 )
 

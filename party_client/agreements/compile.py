@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from party_client.agreements.errors import AgreementTextError
+from party_client.agreements.key_services import read_kms, read_state
 from party_client.agreements.privacy_text import read_noise, read_privacy
 from party_client.agreements.release_text import read_releases
 from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
@@ -28,7 +29,7 @@ _AGREEMENT_KEYS: Final = (
     *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
     *("parties", "datasets", "queries", "releases"),
 )
-_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy", "release_quorum")
+_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy", "release_quorum", "state")
 _QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month", "noise")
 DEFAULT_TICK_S: Final = 1
 """Who wants outcomes at once has to say so: how long a run took is about the data."""
@@ -40,7 +41,7 @@ def compile_toml(path: Path) -> Agreement:
     folder = path.parent
     parties = tuple(_participant(place, value, folder) for place, value in top.tables("parties"))
     analysts = tuple(_participant(place, value, folder) for place, value in top.tables("analysts"))
-    datasets = tuple(_dataset(place, value) for place, value in top.tables("datasets"))
+    datasets = tuple(_dataset(place, value, folder) for place, value in top.tables("datasets"))
     queries = tuple(_query(place, value) for place, value in top.tables("queries"))
     releases = tuple(
         release for place, value in top.tables("releases") for release in read_releases(place, value, folder)
@@ -48,6 +49,8 @@ def compile_toml(path: Path) -> Agreement:
     require_unmixed(releases)
     privacy = tuple(read_privacy(place, value) for place, value in top.tables("privacy"))
     bounds = _limits(f"{path.name}: [limits]", dict(top.items("limits")))
+    has_state = "state" in top
+    state = read_state(f"{path.name}: [state]", dict(top.items("state")), folder) if has_state else None
     with located(path.name):
         agreement = Agreement(
             id=top.text("id"),
@@ -64,6 +67,7 @@ def compile_toml(path: Path) -> Agreement:
             logged=top.text("logged", "nothing"),
             privacy=privacy,
             release_quorum=top.integer("release_quorum") if "release_quorum" in top else None,
+            state=state,
         )
         # Some bounds are checked when bytes are read. Whoever gets these bytes must be able to read them.
         return Agreement.decode_untrusted(agreement.encode())
@@ -85,9 +89,9 @@ def _limits(place: str, value: object) -> Limits:
         )
 
 
-def _dataset(place: str, value: object) -> Dataset:
+def _dataset(place: str, value: object, folder: Path) -> Dataset:
     required = ("id", "owner", "privacy_unit", "threshold", "max_rows", "max_bytes", "columns")
-    table = Table(value, place, required=required, optional=("unique", *RULE_KEYS))
+    table = Table(value, place, required=required, optional=("unique", "kms", *RULE_KEYS))
     columns = tuple(_column(place, name, column) for name, column in table.items("columns"))
     with located(place, f"dataset {table.text('id')}"):
         return Dataset(
@@ -100,6 +104,7 @@ def _dataset(place: str, value: object) -> Dataset:
             max_rows=table.integer("max_rows"),
             max_bytes=table.integer("max_bytes"),
             rules=read_rules(place, table),
+            kms=read_kms(place, table, folder),
         )
 
 

@@ -5,6 +5,7 @@ Values come from canonical bytes of an agreement that has been parsed; nothing h
 
 from __future__ import annotations
 
+import hashlib
 from fractions import Fraction
 from typing import Any, Final
 
@@ -36,6 +37,10 @@ _READABLE: Final = {
     "memory_mib": "memory (MiB)",
     "root_sha256": "root of trust",
     "release_quorum": "parties who may change releases",
+    "kms": "key in KMS",
+    "role": "enclave's role",
+    "authorities": "who vouches for the endpoint",
+    "witnesses": "who witnesses",
     "many_to_many": "many-to-many joins",
     "sql": "SQL",
     "single_units": "threshold of 1 meant",
@@ -100,7 +105,7 @@ def value_text(key: str, value: Any) -> str:
     if value is None or value in ([], {}):
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_item_text(item)}" for name, item in value.items())
+        return ", ".join(f"{_READABLE.get(name, name)} {_item_text(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_item_text, value))
     return _single_text(key, value)
@@ -120,6 +125,8 @@ def _single_text(key: str, value: Any) -> str:
 
 def _item_text(item: Any) -> str:
     """A value inside another: of noise, domains are lists of lists and weights a map."""
+    if isinstance(item, bytes):  # a certificate, which begins like any other
+        return f"SHA-256 {hashlib.sha256(item).hexdigest()[:16]}…"
     return f"({value_text('', item)})" if isinstance(item, list | dict) else str(item)
 
 
@@ -131,6 +138,8 @@ def direction(path: tuple[str, ...], before: Any, after: Any) -> str:
         return ""  # whatever it is, budgets bound what all runs show
     if len(path) == 2 and path[0] in _GRANTS:
         return _either(before is None, after is None)
+    if path[-1] == "kms" and None in (before, after):
+        return _either(before is None, after is None)  # with it data may wait for enclaves yet to come
     if path[-1] == "root_sha256":
         return _either(after == UNSIGNED_EMULATOR_SHA256, before == UNSIGNED_EMULATOR_SHA256)
     return _rule_direction(path, before, after)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from party_client.agreements import Change
 from party_client.agreements.checking import QueryCheck
+from party_client.agreements.key_services import key_service_sentences, state_sentence
 from party_client.agreements.noisy_queries import noise_terms
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.privacy_budgets import owners_with_budget
@@ -63,6 +64,8 @@ def render_report(report: LeakReport, out: Console) -> None:
             out,
         )
     _fields([("changed by", check.releases_changed_by)], out)
+    if check.state is not None:
+        _fields([("state", check.state)], out)
     if check.budgets:
         _heading("Privacy budgets, for all runs of one enclave", out)
         for budget in check.budgets:
@@ -72,7 +75,7 @@ def render_report(report: LeakReport, out: Console) -> None:
     _heading("What each owner sends, sealed", out)
     for dataset, grants in zip(check.datasets, report.datasets, strict=True):
         _line(f"  {dataset.owner}: {dataset.id}, {len(dataset.used) + len(dataset.unused)} columns", out)
-        _bullets(dataset.rules, out)
+        _bullets((*dataset.rules, *dataset.under_key), out)
         render_grants(grants, out)
         if dataset.unused:
             _line(f"    used by no query, and better left out: {', '.join(dataset.unused)}", out)
@@ -152,6 +155,7 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
             ("valid", f"{time_text(agreement.valid_from_s)} until {time_text(agreement.valid_until_s)}"),
             ("limits", _limits(agreement)),
             ("logged", agreement.logged),
+            *([("state", state)] if (state := state_sentence(agreement)) else []),
         ],
         out,
     )
@@ -194,6 +198,7 @@ def _render_dataset(dataset: Dataset, out: Console, *, has_budget: bool) -> None
             ("protects", _protects(dataset, has_budget=has_budget)),
             ("unique", ", ".join(dataset.unique) or "no promise"),
             *(("rule", sentence) for sentence in rule_sentences(dataset, has_budget=has_budget)),
+            *(("key in KMS", sentence) for sentence in key_service_sentences(dataset)),
             ("at most", f"{dataset.max_rows:,} rows, {dataset.max_bytes:,} bytes"),
         ],
         out,

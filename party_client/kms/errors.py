@@ -51,3 +51,39 @@ class KmsReadError(KmsError):
     """AWS, or what stands in its place, did not answer what was asked."""
 
     code = "kms/read"
+
+
+class AuthorityFileError(KmsError):
+    """A file that should have the certificates of those who vouch for an endpoint, and has not."""
+
+    code = "kms/authorities"
+
+
+class KeyServiceError(KmsError):
+    """What was said about a key is not what the agreement says about its owner's KMS."""
+
+    code = "kms/other-service"
+
+
+class NoKeyServiceError(KmsError):
+    """The agreement does not let this dataset be sealed under a key in KMS."""
+
+    code = "kms/not-agreed"
+
+
+class UnsoundKeyError(KmsError):
+    """The key opens for somebody else than the agreed code: nothing is sealed under it."""
+
+    code = "kms/unsound-key"
+
+
+class UncheckedKeyError(KmsError):
+    """What the key's policy is could not be read, so nothing is sealed under it."""
+
+    code = "kms/unchecked-key"
+
+
+class DataKeyError(KmsError):
+    """KMS made no data key, or another one than was asked for."""
+
+    code = "kms/data-key"

@@ -38,6 +38,7 @@ def leak_report_page(report: LeakReport) -> str:
             element("p", None, _GRANTS),
             *(_grants(dataset, owners) for dataset in report.datasets),
         ),
+        *_key_services(report),
         section("keep-in-mind", "To keep in mind", bullets(report.check.warnings, "findings")),
         _closing(report),
     )
@@ -70,6 +71,7 @@ def _opening(report: LeakReport) -> Markup:
                 ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
                 ("Runs in", bullets(releases, "bare")),
                 ("Other code is accepted by", check.releases_changed_by),
+                *([("State", check.state)] if check.state is not None else []),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),
             ]
         ),
@@ -134,6 +136,16 @@ def _grants(dataset: DatasetGrants, owners: Mapping[str, int]) -> Markup:
     what = f"Columns of {dataset.dataset} and the uses that {dataset.owner} grants"
     matrix = table(what, ["Column", "Type", *uses], rows, "matrix")
     return element("div", None, heading, bullets(dataset.rules), matrix)
+
+
+def _key_services(report: LeakReport) -> Iterator[Markup]:
+    """Data that its owner may leave behind, for enclaves that come later."""
+    under_keys = [dataset for dataset in report.check.datasets if dataset.under_key]
+    if under_keys:
+        rows: list[tuple[str, Child]] = [
+            (f"{dataset.owner}: {dataset.id}", bullets(dataset.under_key, "bare")) for dataset in under_keys
+        ]
+        yield section("keys", "Sealed under keys of their owners", facts(rows))
 
 
 def _column(column: ColumnGrants) -> list[Child]:

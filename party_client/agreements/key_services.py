@@ -1,0 +1,131 @@
+"""A party's KMS in an agreement: how people write it, and what sealing data under its keys means.
+
+`kms` of `[[datasets]]` and `[state]` of the agreement. Files that they name are relative to the agreement's.
+Raises `AgreementTextError`, `AuthorityFileError` or `FileAccessError`. The sentences follow from the
+agreement alone; what the owner's key policy lets in is for `concordat kms` and not said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from party_client.agreements.table import Table, located
+from party_client.kms.authorities import amazon_authorities, load_authorities
+from protos.formats.agreement import Agreement
+from protos.formats.kms import KeyService, StateTerms
+from protos.formats.schema import Dataset
+
+_REQUIRED: Final = ("account", "region", "role")
+_OPTIONAL: Final = ("endpoint", "authorities")
+AWS_PORT: Final = 443
+
+
+def aws_endpoint(region: str) -> str:
+    """Where AWS's own KMS of a region is."""
+    return f"kms.{region}.amazonaws.com:{AWS_PORT}"
+
+
+def is_aws(service: KeyService) -> bool:
+    """Whether it is at AWS's own endpoint, vouched for by AWS's own authority and nobody else."""
+    at_aws = service.endpoint == aws_endpoint(service.region)
+    return at_aws and set(service.authorities) <= set(amazon_authorities())
+
+
+def read_kms(place: str, table: Table, folder: Path) -> KeyService | None:
+    """The `kms` of a table; None where there is none."""
+    if "kms" not in table:
+        return None
+    place = f"{place}, kms"
+    entry = Table(dict(table.items("kms")), place, required=_REQUIRED, optional=_OPTIONAL)
+    given = "authorities" in entry
+    authorities = load_authorities(folder / entry.text("authorities")) if given else amazon_authorities()
+    with located(place, "kms"):
+        return KeyService(
+            account=entry.text("account"),
+            region=entry.text("region"),
+            role=entry.text("role"),
+            endpoint=entry.text("endpoint", aws_endpoint(entry.text("region"))),
+            authorities=authorities,
+        )
+
+
+def read_state(place: str, value: object, folder: Path) -> StateTerms:
+    """`[state]` of an agreement."""
+    table = Table(value, place, required=("party", "kms", "witnesses"))
+    service = read_kms(place, table, folder)
+    assert service is not None  # noqa: S101 - it is among the required keys
+    with located(place, "state"):
+        return StateTerms(party=table.text("party"), kms=service, witnesses=table.text_set("witnesses"))
+
+
+def service_sentence(service: KeyService) -> str:
+    """Where it is and who vouches for that."""
+    where = f"AWS account {service.account}, {service.region}, for the role {service.role}"
+    if is_aws(service):
+        return where
+    vouched = (
+        "under AWS's authority"
+        if set(service.authorities) <= set(amazon_authorities())
+        else (
+            f"NOT AWS: under {len(service.authorities)} other authorities"
+            if len(service.authorities) > 1
+            else "NOT AWS: under another authority"
+        )
+    )
+    return f"{where}, at {service.endpoint} ({vouched})"
+
+
+def key_service_sentences(dataset: Dataset) -> tuple[str, ...]:
+    """What it means that `dataset` may be sealed under a key in its owner's KMS; empty where it may not."""
+    if dataset.kms is None:
+        return ()
+    return (
+        f"may be sealed under a key of {dataset.owner}'s in KMS ({service_sentence(dataset.kms)}); "
+        "which key, the owner signs with the data",
+        f"{dataset.owner} need not be there when it is used: any enclave under this agreement, of a release "
+        f"that counts then, opens it if {dataset.owner}'s key policy lets that enclave in",
+    )
+
+
+def state_sentence(agreement: Agreement) -> str | None:
+    """How an enclave's state may outlive it; None where it does not."""
+    terms = agreement.state
+    if terms is None:
+        return None
+    says = "say" if len(terms.witnesses) > 1 else "says"
+    return (
+        f"an enclave's state (its data, its keys, what it has counted) may be kept, sealed under a key of "
+        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}); another enclave under this agreement takes "
+        f"it up only if {_listed(terms.witnesses)} {says} that it is the latest"
+    )
+
+
+def key_service_warnings(agreement: Agreement) -> Iterator[str]:
+    """What should be kept in mind about it."""
+    under_keys = [dataset for dataset in agreement.datasets if dataset.kms is not None]
+    if not under_keys:
+        return
+    names = _listed([dataset.id for dataset in under_keys])
+    counts = "counts of runs and privacy budgets" if agreement.privacy else "counts of runs"
+    yield (
+        f"{names} may be deposited under keys in KMS. Whoever can start enclaves under this agreement can "
+        f"then start many, with the same data and without asking its owner, and the {counts} begin again in "
+        "each. What ends that is the owner's key: its policy, its time, or disabling it."
+    )
+    yield (
+        f"What was deposited stays usable as long as the agreement and the key are: to replace or withdraw "
+        f"{names}, the owner has to see to it that its key no longer opens what was deposited before."
+    )
+    for dataset in under_keys:
+        if dataset.kms is not None and not is_aws(dataset.kms):
+            yield (
+                f"The key service of {dataset.id} is not AWS's own: {service_sentence(dataset.kms)}. "
+                f"Whoever runs it can open {dataset.id}."
+            )
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
