@@ -7,6 +7,8 @@ General layout. One module or package per thing that a party does, each usable a
     attestation     whom we trust: which enclave runs, on which code, under which root
     datasets        what we bring: read, checked against the agreed schema, encoded
     sealing, upload what leaves: chunks sealed to a verified enclave, resumable
+    kms             our own key in AWS KMS: planned, checked, and under which a dataset may be sealed
+    seal_to_file    what waits: a dataset sealed under that key, in one file (see sealed_files, deposits)
     published       what a version measures: files, and who signed them
     results         what comes back: opened, with the receipt that proves it
     expected_noise  how far off noisy figures are: before a run, and beside its result
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from party_client.identity import Identity, PublicIdentity
     from party_client.receipts import verify_receipt
     from party_client.results import Result
+    from party_client.seal_to_file import seal_dataset
 
 __all__ = [
     "Client",
@@ -43,6 +46,7 @@ __all__ = [
     "compile_toml",
     "load_agreed",
     "load_agreement",
+    "seal_dataset",
     "verify_now",
     "verify_receipt",
     "verify_replay",
@@ -60,6 +64,7 @@ _HOMES: Final = {
     "compile_toml": "agreements",
     "load_agreed": "agreements",
     "load_agreement": "agreements",
+    "seal_dataset": "seal_to_file",
     "verify_now": "attestation",
     "verify_receipt": "receipts",
     "verify_replay": "attestation",

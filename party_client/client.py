@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from party_client.agreements import approval_by, sign
-from party_client.attestation import Anchors, TrustedRoots, VerifiedEnclave, verify_enclave
+from party_client.attestation import Anchors, TrustedRoots, VerifiedEnclave
 from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
+from party_client.deposits import Deposited, Depositing, DepositState, deposit_states
 from party_client.identity import Identity
+from party_client.job_enclave import verify_job_enclave
 from party_client.jobs import wait_until_running
 from party_client.release_memory import require_not_older
 from party_client.results import Expected, Result, open_verified
@@ -38,7 +40,7 @@ from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import RUN_ID_BYTES
-from protos.formats.limits import KIB, NONCE_BYTES, RESULT_MAX_BYTES
+from protos.formats.limits import KIB, RESULT_MAX_BYTES
 from protos.formats.query import ParameterValue
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
 from protos.release.history import Agreed, agreed_releases
@@ -211,17 +213,7 @@ class Client:
         """
         agreed = agreed_releases(agreement)
         require_not_older(agreed, self.state / "releases")
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        document, key_bundle = self.coordinator.attest(job_id, nonce)
-        return verify_enclave(
-            document,
-            key_bundle,
-            roots=self.roots,
-            nonce=nonce,
-            agreement_digest=agreed.agreement.digest(),
-            releases=agreed.releases,
-            now=self.clock(),
-        )
+        return verify_job_enclave(self.coordinator, job_id, agreed, roots=self.roots, now=self.clock())
 
     def upload(
         self,
@@ -250,6 +242,44 @@ class Client:
             notify=options.notify,
             restart=options.restart,
         ).send()
+
+    def deposit(
+        self, agreement: Agreed, path: Path | str, progress: Callable[[int], None] = lambda _: None
+    ) -> Deposited:
+        """Leaves a file that `seal_dataset` made with the coordinator, for enclaves that come later.
+
+        Anybody may, not only the owner. Raises `SealedFileError`, `SignatureError`, `UploadInterruptedError`
+        or `TransportError`.
+        """
+        return Depositing(
+            coordinator=self.coordinator,
+            agreement=agreed_releases(agreement).agreement,
+            path=Path(path),
+            progress=progress,
+        ).send()
+
+    def deposits(self, agreement: Agreed) -> list[DepositState]:
+        """What waits with the coordinator under an agreement, and which of it an enclave accepted.
+
+        That is proved where the acceptance is this client's to see and its job's enclave still there; all
+        else is the coordinator's word.
+        """
+        agreed = agreed_releases(agreement)
+        require_not_older(agreed, self.state / "releases")
+
+        def verify(job_id: str) -> VerifiedEnclave:
+            return verify_job_enclave(self.coordinator, job_id, agreed, roots=self.roots, now=self.clock())
+
+        listed = self.coordinator.list_deposits(agreed.agreement.digest())
+        return list(deposit_states(listed, verify))
+
+    def withdraw(self, agreement: Agreed, upload_id: bytes, *, deposited_by: str = "") -> None:
+        """Asks the coordinator to delete a deposit: one's own, or as its operator that of another caller.
+
+        It may keep a copy all the same. What ends that one is the owner's key.
+        """
+        digest = agreed_releases(agreement).agreement.digest()
+        self.coordinator.remove_deposit(digest, upload_id, deposited_by=deposited_by)
 
     def run(
         self,

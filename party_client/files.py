@@ -1,8 +1,9 @@
 """How a party's own files are read and written: never half, never over another, never for other users' eyes.
 
-`create` makes a new file or none; `replace` puts a whole new content in place at once; `read` is bounded, and
-refuses a private file that other users of the machine can read, because a key that was readable once has to
-count as known. POSIX permissions are meant; access control lists beside them are not looked at.
+`create` and `create_whole` make a new file or none; `replace` puts a whole new content in place at once;
+`read` is bounded, and refuses a private file that other users of the machine can read, because a key that was
+readable once has to count as known. POSIX permissions are meant; access control lists beside them are not
+looked at.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from protos.formats.errors import ConcordatError
 
@@ -57,6 +60,25 @@ def create(path: Path, data: bytes, *, mode: int = OWNER_ONLY) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise FileAccessError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def create_whole(path: Path) -> Iterator[BinaryIO]:
+    """A new file to be written bit by bit: it gets its name when the block ends well, and else is gone."""
+    require_absent(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    create(beside, b"", mode=PUBLIC)
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        require_absent(path)  # nobody has made one meanwhile
+        beside.replace(path)
+    except OSError as error:
+        raise FileAccessError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def replace(path: Path, data: bytes) -> None:

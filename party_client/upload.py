@@ -226,7 +226,8 @@ class Upload:
         while not window.is_done:
             before = window.acknowledged
             try:
-                window.send(self.coordinator, self.job_id, journal.upload.upload_id)
+                names = {"job_id": self.job_id, "upload_id": journal.upload.upload_id}
+                window.send(self.coordinator, names)
             except UnavailableError:
                 if window.acknowledged > before:
                     pauses_s = list(RECONNECT_PAUSES_S)

@@ -40,7 +40,7 @@ class SealedChunks:
         self._plain: Final[Channel[tuple[Chunk, bool]]] = Channel(_READ_AHEAD_CHUNKS)
         self._sealed: Final[Channel[SealedChunk]] = Channel(_GROUP_CHUNKS)
         self._threads: Final = (
-            produce(self._plain, lambda: _with_last(chunks), name="read and encode"),
+            produce(self._plain, lambda: with_last(chunks), name="read and encode"),
             produce(self._sealed, self._seal_all, name="seal and note"),
         )
 
@@ -74,7 +74,7 @@ class SealedChunks:
         return SealedChunk(number, last, sealed, chunk.position_bytes)
 
 
-def _with_last(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bool]]:
+def with_last(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bool]]:
     """Each chunk and whether it is the last, which is known when the source has ended well."""
     held: Chunk | None = None
     for chunk in chunks:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from party_client.transport import Coordinator, TransportError, UnavailableError
-from party_client.upload_pipeline import SealedChunk, SealedChunks
+from party_client.upload_pipeline import SealedChunk
 from protos.v1 import concordat_pb2 as wire
 
 WINDOW_CHUNKS: Final = 32
@@ -22,7 +22,9 @@ WINDOW_CHUNKS: Final = 32
 class Window:
     """What is between the sealed chunks and the coordinator. `send` in one thread, one stream at a time."""
 
-    def __init__(self, chunks: SealedChunks, *, wanted: int, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, chunks: Iterable[SealedChunk], *, wanted: int, progress: Callable[[int], None]
+    ) -> None:
         self.acknowledged = wanted
         """All chunks below this number are stored, by the coordinator's word."""
         self._fresh: Final = iter(chunks)
@@ -41,12 +43,12 @@ class Window:
         """Whether there is nothing left to send or to wait for."""
         return self._exhausted and not self._in_flight
 
-    def send(self, coordinator: Coordinator, job_id: str, upload_id: bytes) -> None:
-        """One stream, until all chunks are acknowledged.
+    def send(self, coordinator: Coordinator, names: Mapping[str, Any]) -> None:
+        """One stream, until all chunks are acknowledged; its first message has the fields `names` as well.
 
         Raises what reading or sealing raised, `UnavailableError` when the stream broke, `TransportError`.
         """
-        call = coordinator.upload_chunks(self._requests(job_id, upload_id))
+        call = coordinator.upload_chunks(self._requests(names))
         try:
             for number in call:
                 self._acknowledge(number)
@@ -70,19 +72,13 @@ class Window:
             )
         self._acknowledge(wanted)
 
-    def _requests(self, job_id: str, upload_id: bytes) -> Iterator[wire.Chunk]:
+    def _requests(self, names: Mapping[str, Any]) -> Iterator[wire.Chunk]:
         stream, number = self._stream, 0
         try:
             while (chunk := self._next(stream, number)) is not None:
                 number = chunk.number + 1
-                yield wire.Chunk(
-                    job_id=job_id,
-                    upload_id=upload_id,
-                    number=chunk.number,
-                    last=chunk.last,
-                    sealed=chunk.sealed,
-                )
-                job_id, upload_id = "", b""  # on the first message of a stream only
+                yield wire.Chunk(number=chunk.number, last=chunk.last, sealed=chunk.sealed, **names)
+                names = {}  # on the first message of a stream only
         except Exception as failure:  # raised again by `send`
             self._failure = failure
 

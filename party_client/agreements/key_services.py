@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from party_client.agreements.table import Table, located
+from party_client.kms.agreed import aws_endpoint, is_aws
 from party_client.kms.authorities import amazon_authorities, load_authorities
 from protos.formats.agreement import Agreement
 from protos.formats.kms import KeyService, StateTerms
@@ -19,18 +20,6 @@ from protos.formats.schema import Dataset
 
 _REQUIRED: Final = ("account", "region", "role")
 _OPTIONAL: Final = ("endpoint", "authorities")
-AWS_PORT: Final = 443
-
-
-def aws_endpoint(region: str) -> str:
-    """Where AWS's own KMS of a region is."""
-    return f"kms.{region}.amazonaws.com:{AWS_PORT}"
-
-
-def is_aws(service: KeyService) -> bool:
-    """Whether it is at AWS's own endpoint, vouched for by AWS's own authority and nobody else."""
-    at_aws = service.endpoint == aws_endpoint(service.region)
-    return at_aws and set(service.authorities) <= set(amazon_authorities())
 
 
 def read_kms(place: str, table: Table, folder: Path) -> KeyService | None:

@@ -1,20 +1,21 @@
 """`concordat dataset`: check a party's own data against the agreement, and send it to the enclave.
 
 Reads the party's own file. Nothing is sent before the enclave has been verified, and what is shown are rows,
-columns and sizes, never a value.
+columns and sizes, never a value. Data that waits for enclaves without its owner is in `dataset_sealed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
 from party_client.cli.agreed import agreement_option, job_option
 from party_client.cli.connection import Connection, connect, connection_options
+from party_client.cli.dataset_deposits import deposit, deposits, withdraw
+from party_client.cli.dataset_reading import csv_settings, reading_options
+from party_client.cli.dataset_sealed import seal
 from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
@@ -22,39 +23,17 @@ from party_client.identity import Identity
 from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.group(name="dataset")
 def group() -> None:
-    """Check your data against the agreement, and send it to the enclave."""
-
-
-def _reading_options(command: _Command) -> _Command:
-    for option in (
-        click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not in the agreement."),
-        click.option(
-            "--null",
-            "nulls",
-            multiple=True,
-            metavar="TEXT",
-            help='Unquoted text that means "no value", once or more; default: the empty cell.',
-        ),
-        click.option(
-            "--delimiter", metavar="CHARACTER", help="Between the cells of a CSV file; default: a comma."
-        ),
-        click.option(
-            "--dataset", "dataset_id", required=True, metavar="ID", help="Which dataset of the agreement."
-        ),
-    ):
-        command = option(command)
-    return command
+    """Check your data against the agreement, and send or deposit it for the enclave."""
 
 
 @group.command()
 @click.argument("file", type=FILE)
 @agreement_option
-@_reading_options
+@reading_options
 @json_option
 def check(
     *,
@@ -77,7 +56,7 @@ def check(
     from party_client.runs import require_dataset  # noqa: PLC0415
 
     dataset = require_dataset(agreed.agreement, dataset_id)
-    source = open_source(file, csv=_csv_settings(file, delimiter, nulls), ignore_extra=ignore_extra)
+    source = open_source(file, csv=csv_settings(file, delimiter, nulls), ignore_extra=ignore_extra)
     reading = Reading(source, dataset)
     chunks = size_bytes = 0
     with progress(f"reading {file.name}", total_bytes=source.size_bytes, as_json=as_json) as advance:
@@ -103,7 +82,7 @@ def check(
 @agreement_option
 @job_option
 @identity_option
-@_reading_options
+@reading_options
 @click.option(
     "--compression",
     type=click.Choice(["none", "zstd"]),
@@ -151,7 +130,7 @@ def send(
     ):
         client = Client(coordinator, identity, roots=roots, state=state)
         options = UploadOptions(
-            csv=_csv_settings(file, delimiter, nulls),
+            csv=csv_settings(file, delimiter, nulls),
             ignore_extra=ignore_extra,
             compression=compression,
             restart=restart,
@@ -185,13 +164,5 @@ def send(
     emit(as_json, value, render)
 
 
-def _csv_settings(file: Path, delimiter: str | None, nulls: tuple[str, ...]) -> Any:
-    """What was said about a CSV file; None when nothing was, so that the file's name decides."""
-    from party_client.datasets import CsvSettings  # noqa: PLC0415 - pyarrow
-
-    if delimiter is None and not nulls:
-        return None
-    if delimiter is not None and len(delimiter.encode()) != 1:
-        raise click.UsageError("--delimiter: expected one ASCII character")
-    usual = "\t" if file.suffix.lower() == ".tsv" else ","
-    return CsvSettings(delimiter or usual, nulls or ("",))
+for command in (seal, deposit, deposits, withdraw):
+    group.add_command(command)

@@ -5,7 +5,6 @@ What the coordinator says of a job is shown as its word. What `verify` says is p
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import click
 from rich.console import Console
 
 from party_client.agreements import load_agreed
-from party_client.attestation import verify_enclave
 from party_client.cli.agreed import (
     agreement_option,
     enclave_facts,
@@ -28,7 +26,6 @@ from party_client.cli.present import console, emit, json_option, note, printable
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from party_client.release_memory import require_not_older
-from protos.formats.limits import NONCE_BYTES
 from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -145,19 +142,13 @@ def verify(
       concordat job verify 26fc3eef023ae66d --agreement flights.agreement \\
           --as airline
     """
+    from party_client.job_enclave import verify_job_enclave  # noqa: PLC0415 - gRPC
+
     require_not_older(agreed, state / "releases")
-    nonce = secrets.token_bytes(NONCE_BYTES)
     with connect(connection) as coordinator:
-        document, key_bundle = coordinator.attest(job_id, nonce)
-    enclave = verify_enclave(
-        document,
-        key_bundle,
-        roots=trust.anchors(),
-        nonce=nonce,
-        agreement_digest=agreed.agreement.digest(),
-        releases=agreed.releases,
-        now=datetime.now(UTC),
-    )
+        enclave = verify_job_enclave(
+            coordinator, job_id, agreed, roots=trust.anchors(), now=datetime.now(UTC)
+        )
 
     def render(out: Console) -> None:
         say(out, "\n".join(enclave_lines(enclave)))

@@ -20,14 +20,17 @@ from party_client.agreements import load_agreed
 from party_client.cli.kms_text import plan_facts, render_plan, render_report, report_facts
 from party_client.cli.present import emit, json_option, note
 from party_client.kms import KeyTerms, Place, check_key, key_terms, plan, terraform
+from party_client.kms.agreed import agreed_whereabouts
 from party_client.kms.live import Reader
 from party_client.kms.policy import read_json_untrusted
 from party_client.kms.snapshot import FILE_MAX_BYTES, read_snapshot_untrusted
+from party_client.kms.terms import require_party
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 SIMULATED: Final = "SIMULATED KMS: releases under any root; AWS KMS lets none but its own in"
 FOUND_STATUS: Final = 1
+_AGREED: Final = "[default: as agreed]"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -44,19 +47,19 @@ def _terms_options(command: _Command) -> _Command:
         *args: Any,
         agreement_file: Path,
         party: str,
-        account: str,
-        region: str,
-        role: str,
-        parents: tuple[str, ...],
-        administrators: tuple[str, ...],
-        sealers: tuple[str, ...],
+        account: str | None,
+        region: str | None,
+        role: str | None,
         simulated: bool,
         **options: Any,
     ) -> Any:
-        place = Place(account, region, role, parents, administrators, sealers)
         agreed = load_agreed(agreement_file)
+        require_party(agreed.agreement, party)
+        where = agreed_whereabouts(agreed.agreement, party, account=account, region=region, role=role)
+        people = [options.pop(name) for name in ("parents", "administrators", "sealers")]
         if simulated:
             note(SIMULATED)
+        place = Place(*where, *people)
         terms = key_terms(agreed, party=party, place=place, now=datetime.now(UTC), simulated=simulated)
         return command(*args, terms=terms, **options)
 
@@ -64,9 +67,9 @@ def _terms_options(command: _Command) -> _Command:
     decorators = (
         click.argument("agreement_file", type=FILE, metavar="AGREEMENT"),
         click.option("--party", required=True, help="Whose key it is: your id in the agreement."),
-        click.option("--account", required=True, help="Your AWS account, which owns the key."),
-        click.option("--region", required=True, help="Where the key is."),
-        click.option("--role", required=True, help="Name of the enclave's role in your account."),
+        click.option("--account", help=f"Your AWS account, which owns the key.  {_AGREED}"),
+        click.option("--region", help=f"Where the key is.  {_AGREED}"),
+        click.option("--role", help=f"Name of the enclave's role in your account.  {_AGREED}"),
         arns("--parent", "parents", required=True, help="Who may take that role on; once for each."),
         arns("--administrator", "administrators", required=True, help="Who may change the key."),
         arns("--sealer", "sealers", help="Who may make data keys outside, to seal your data."),
@@ -83,7 +86,7 @@ def _terms_options(command: _Command) -> _Command:
     return cast(_Command, decorated)
 
 
-def _reader_options(command: _Command) -> _Command:
+def reader_options(command: _Command) -> _Command:
     """Adds where a live key is read; gives the command `profile`, `endpoint` and `authority`."""
     profile = click.option("--profile", metavar="NAME", help="Of your AWS configuration.")
     endpoint = click.option("--endpoint", metavar="URL", help="Of a SIMULATED KMS, instead of AWS's.")
@@ -113,7 +116,6 @@ def plan_command(*, terms: KeyTerms, form: str, output: Path | None) -> None:
     \b
     Example:
       concordat kms plan flights.agreement --party airline \\
-          --account 111122223333 --region eu-central-1 --role enclave \\
           --parent arn:aws:iam::444455556666:role/parent \\
           --administrator arn:aws:iam::111122223333:role/key-admin
     """
@@ -136,7 +138,7 @@ def plan_command(*, terms: KeyTerms, form: str, output: Path | None) -> None:
 @click.option(
     "--from", "source", type=FILE, metavar="FILE", help="What `kms export` wrote, instead of --key."
 )
-@_reader_options
+@reader_options
 @json_option
 def check_command(
     *,
@@ -157,7 +159,6 @@ def check_command(
     \b
     Example:
       concordat kms check flights.agreement --party airline \\
-          --account 111122223333 --region eu-central-1 --role enclave \\
           --parent arn:aws:iam::444455556666:role/parent \\
           --administrator arn:aws:iam::111122223333:role/key-admin --from key.json
     """
@@ -176,7 +177,7 @@ def check_command(
 @group.command("export")
 @click.option("--key", required=True, help="The live key: id, ARN or alias.")
 @click.option("--region", required=True, help="Where the key is.")
-@_reader_options
+@reader_options
 @click.option("-o", "--output", type=NEW_FILE, required=True, metavar="FILE", help="Write it there.")
 def export_command(
     *,

@@ -18,7 +18,7 @@ def plan_facts(plan: KmsPlan) -> dict[str, Any]:
     return {
         **_terms_facts(terms),
         "alias": plan.alias,
-        "encryption_contexts": [terms.encryption_context(dataset) for dataset in terms.datasets],
+        "encryption_contexts": [terms.encryption_context(subject) for subject in terms.subjects],
         "key_policy": plan.key_policy,
         "role": {
             "name": terms.place.role,
@@ -120,7 +120,8 @@ def _render_terms(terms: KeyTerms, out: Console) -> None:
                     for one in terms.releases
                 ),
                 *(f"  left out   {name}: its time is over" for name in terms.left_out),
-                f"  datasets   {', '.join(terms.datasets)}",
+                *([f"  datasets   {', '.join(terms.datasets)}"] if terms.datasets else []),
+                *(["  state      what enclaves seal of their own"] if terms.hosts_state else []),
             ]
         ),
     )

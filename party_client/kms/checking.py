@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from party_client.kms import probes
 from party_client.kms.evaluation import Source
 from party_client.kms.findings import Finding
-from party_client.kms.plan import plan
 from party_client.kms.policy import ANYBODY
 from party_client.kms.probes import Passed
 from party_client.kms.snapshot import Snapshot
@@ -110,9 +109,11 @@ def _whole(terms: KeyTerms, snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding("key-state", "key", (str(state),))
     if snapshot.rotates is False:
         yield Finding("rotation-off", "key")
-    target = (snapshot.aliases or {}).get(plan(terms).alias)
+    target = (snapshot.aliases or {}).get(terms.alias)
     if target is not None and target != access.arn.rpartition("/")[2]:
-        yield Finding("alias-elsewhere", f"{plan(terms).alias}", (f"leads to {target}",))
+        yield Finding("alias-elsewhere", terms.alias, (f"leads to {target}",))
+    if target is None and terms.hosts_state and snapshot.aliases is not None:
+        yield Finding("alias-missing", terms.alias)
 
 
 def _material(snapshot: Snapshot) -> Iterator[Finding]:

@@ -193,6 +193,11 @@ KINDS: Final[dict[str, Kind]] = {
         "who uses the alias seals under a key that nobody checked",
         "point the alias to this key, and use the key's ARN",
     ),
+    "alias-missing": Kind(
+        "there is no alias of the plan",
+        "enclaves ask for the key of their state by this name, and get none",
+        "make the alias, for this key (`concordat kms plan --format terraform` has it)",
+    ),
     "elsewhere": Kind(
         "the key is not where the plan says",
         "it is another key than the one that was meant, or another account owns it",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from party_client.kms.errors import PolicyTooLargeError
+from party_client.kms.errors import KmsTermsError, PolicyTooLargeError
 from party_client.kms.terms import KeyTerms, iso_time
 from protos.formats.participants import Release
 
@@ -67,8 +67,8 @@ class KmsPlan:
 
     @property
     def alias(self) -> str:
-        """A name for the key; nothing is decided by it."""
-        return f"alias/concordat-{self.terms.agreement_id}-{self.terms.party}"
+        """The key's name."""
+        return self.terms.alias
 
 
 def plan(terms: KeyTerms, *, key_arn: str | None = None) -> KmsPlan:
@@ -107,6 +107,8 @@ def role_policy(terms: KeyTerms, key_arn: str) -> Policy:
 
 
 def _role_trust(terms: KeyTerms) -> Policy:
+    if not terms.place.parents:
+        raise KmsTermsError("parent: got none, expected at least one ARN")
     statement = {
         "Sid": "ParentForThisAgreement",
         "Effect": "Allow",
@@ -137,7 +139,7 @@ def _key_policy(terms: KeyTerms) -> Policy:
 
 def _sealing(terms: KeyTerms) -> Iterable[Policy]:
     if terms.place.sealers:
-        condition = _context(terms) | {"DateLessThan": {NOW: iso_time(terms.valid_until_s)}}
+        condition = _context(terms, terms.datasets) | {"DateLessThan": {NOW: iso_time(terms.valid_until_s)}}
         yield _statement("Sealing", terms.place.sealers, ("kms:GenerateDataKey",), condition)
 
 
@@ -152,20 +154,20 @@ def _release(terms: KeyTerms, number: int, release: Release) -> Policy:
             f"{REGISTER}PCR2": release.pcr2.hex(),
             AGREEMENT: terms.agreement_register,
         },
-        **_context(terms),
+        **_context(terms, terms.subjects),
         "DateGreaterThanEquals": {NOW: iso_time(begin_s)},
         "DateLessThan": {NOW: iso_time(end_s)},
     }
     return _statement(f"Release{number}", (terms.place.role_arn,), ENCLAVE_ACTIONS, condition)
 
 
-def _context(terms: KeyTerms) -> dict[str, Any]:
+def _context(terms: KeyTerms, subjects: Sequence[str]) -> dict[str, Any]:
     """The three entries, with these names to the letter, and no others."""
     return {
         "StringEquals": {
             f"{CONTEXT}agreement": terms.agreement_digest.hex(),
             f"{CONTEXT}party": terms.party,
-            f"{CONTEXT}dataset": _values(terms.datasets),
+            f"{CONTEXT}dataset": _values(subjects),
         },
         "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["agreement", "party", "dataset"]},
     }

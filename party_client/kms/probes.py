@@ -140,12 +140,12 @@ def not_denied(access: KeyAccess, terms: KeyTerms) -> tuple[str, ...]:
 
 
 def refused_releases(access: KeyAccess, terms: KeyTerms) -> tuple[str, ...]:
-    """Releases of the terms that do not get all of the party's data keys, by name."""
+    """Releases of the terms that do not get all of their data keys, by name."""
     return tuple(
         release.name
         for release in terms.releases
-        for dataset in terms.datasets
-        if not decide(access, _agreed_request(terms, release, dataset)).is_allowed
+        for subject in terms.subjects
+        if not decide(access, _agreed_request(terms, release, subject)).is_allowed
     )
 
 
@@ -154,12 +154,12 @@ def opens_now(access: KeyAccess, grantee: str, operations: Iterable[str]) -> boo
     return any(decide(access, Request(grantee, f"kms:{name}", open=True)).is_allowed for name in operations)
 
 
-def _agreed_request(terms: KeyTerms, release: Release, dataset: str) -> Request:
+def _agreed_request(terms: KeyTerms, release: Release, subject: str) -> Request:
     begin_s = max(terms.valid_from_s, release.valid_from_s or 0)
     return Request(
         terms.place.role_arn,
         DECRYPT,
-        encryption_context=terms.encryption_context(dataset),
+        encryption_context=terms.encryption_context(subject),
         registers=_registers(terms, release),
         values={"aws:currenttime": (iso_time(begin_s),)},
     )
@@ -201,8 +201,8 @@ def _wrong_surroundings(access: KeyAccess, terms: KeyTerms) -> Iterator[tuple[st
     for release in terms.releases:
         registers = _registers(terms, release)
         for principal in principals(access):
-            for dataset in terms.datasets:
-                right = terms.encryption_context(dataset)
+            for subject in terms.subjects:
+                right = terms.encryption_context(subject)
                 for wrong in (
                     {},
                     *(right | {entry: OTHER} for entry in right),

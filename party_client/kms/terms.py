@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from party_client.attestation.measurements import extended_once
+from party_client.kms.agreed import agreed_services
 from party_client.kms.errors import KmsTermsError, NoReleaseError, ReleaseNotAwsError
 from party_client.times import time_text
 from protos.formats.agreement import Agreement
+from protos.formats.kms import STATE_SUBJECT, KeyService, encryption_context
 from protos.formats.participants import Release
 from protos.release.history import AgreedReleases
 from protos.release.roots import AWS_NITRO_ROOT_G1_SHA256
@@ -38,7 +40,7 @@ class Place:
     role: str
     """Name of the role that the parent instance takes on to bring the enclave's requests to KMS."""
     parents: tuple[str, ...]
-    """Who may take that role on: ARNs in the operator's account."""
+    """Who may take that role on: ARNs in the operator's account. Empty where that is not asked."""
     administrators: tuple[str, ...]
     """Who may change the key and its policy, and with that everything here; never decrypts."""
     sealers: tuple[str, ...] = ()
@@ -57,9 +59,8 @@ class Place:
                 f"region: got {self.region}, expected one of the partition aws",
                 hint="in other partitions another root signs attestation documents; none of theirs is known",
             )
-        for what, names in (("administrator", self.administrators), ("parent", self.parents)):
-            if not names:
-                raise KmsTermsError(f"{what}: got none, expected at least one ARN")
+        if not self.administrators:
+            raise KmsTermsError("administrator: got none, expected at least one ARN")
         for name in (*self.administrators, *self.parents, *self.sealers):
             if not _PRINCIPAL.fullmatch(name):
                 raise KmsTermsError(
@@ -75,6 +76,10 @@ class Place:
     def role_arn(self) -> str:
         """Of the enclave's role."""
         return f"arn:aws:iam::{self.account}:role/{self.role}"
+
+    def is_at(self, service: KeyService) -> bool:
+        """Whether `service` is KMS in this account and region, for this role."""
+        return (service.account, service.region, service.role) == (self.account, self.region, self.role)
 
     def key_arn(self, key_id: str) -> str:
         """Of a key here; `*` stands for whichever it will be."""
@@ -92,7 +97,9 @@ class KeyTerms:
     """Exclusive."""
     party: str
     datasets: tuple[str, ...]
-    """Of this party: what the encryption context may name."""
+    """Of this party: what its sealers make data keys for."""
+    hosts_state: bool
+    """Whether enclaves seal their state under this key as well."""
     releases: tuple[Release, ...]
     """What the key opens for, each under its own validity; distinct PCR0."""
     left_out: tuple[str, ...]
@@ -106,9 +113,19 @@ class KeyTerms:
         """What PCR16 holds in an enclave that serves the agreement, in hexadecimal digits."""
         return extended_once(self.agreement_digest).hex()
 
-    def encryption_context(self, dataset: str) -> dict[str, str]:
-        """That the data key of a dataset is bound to."""
-        return {"agreement": self.agreement_digest.hex(), "party": self.party, "dataset": dataset}
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What an enclave's data keys may be for: what the entry `dataset` of their contexts may be."""
+        return (*self.datasets, STATE_SUBJECT) if self.hosts_state else self.datasets
+
+    @property
+    def alias(self) -> str:
+        """The key's name. For an enclave's state it decides which key is used, and else nothing."""
+        return f"alias/{key_alias(self.agreement_id, self.party)}"
+
+    def encryption_context(self, subject: str) -> dict[str, str]:
+        """That the data key for one of `subjects` is bound to."""
+        return encryption_context(self.agreement_digest, self.party, subject)
 
 
 def key_terms(
@@ -119,12 +136,15 @@ def key_terms(
     With `simulated`, releases may be under any root, because the KMS is one to try things out with.
     """
     agreement = agreed.agreement
-    datasets = tuple(dataset.id for dataset in agreement.datasets if dataset.owner == party)
-    if party not in {person.id for person in agreement.parties}:
-        raise KmsTermsError(f"party: got {party[:64]!r}, expected one of {agreement.id}'s parties")
-    if not datasets:
+    require_party(agreement, party)
+    datasets, hosts_state = _subjects(agreement, party, place)
+    if not datasets and not hosts_state:
         raise KmsTermsError(
-            f"{party} owns no dataset of {agreement.id}: there is nothing to seal under a key"
+            f"{party} owns no dataset of {agreement.id} that could be sealed under a key there"
+        )
+    if place.sealers and not datasets:
+        raise KmsTermsError(
+            f"sealer: got {place.sealers[0]}, expected none: only enclaves seal under this key"
         )
     if agreement.valid_until_s <= now.timestamp():
         raise NoReleaseError(f"{agreement.id} ended at {time_text(agreement.valid_until_s)}")
@@ -146,6 +166,7 @@ def key_terms(
         valid_until_s=agreement.valid_until_s,
         party=party,
         datasets=datasets,
+        hosts_state=hosts_state,
         releases=tuple(current),
         left_out=tuple(one.name for one in agreed.releases if _is_over(one, now)),
         place=place,
@@ -153,9 +174,37 @@ def key_terms(
     )
 
 
+def key_alias(agreement_id: str, party: str) -> str:
+    """What a party's key for an agreement is called, without `alias/`."""
+    return f"concordat-{agreement_id}-{party}"
+
+
+def require_party(agreement: Agreement, party: str) -> None:
+    """Raises `KmsTermsError` unless `party` is one of the agreement's."""
+    if party not in {person.id for person in agreement.parties}:
+        raise KmsTermsError(f"party: got {party[:64]!r}, expected one of {agreement.id}'s parties")
+
+
 def iso_time(seconds: int) -> str:
     """As policies write times."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _subjects(agreement: Agreement, party: str, place: Place) -> tuple[tuple[str, ...], bool]:
+    """(Datasets, whether enclaves' state too) that may be sealed under a key at `place`.
+
+    All of the party's datasets where the agreement names no key service of the party's: then nothing can be
+    sealed yet, and the key can be set up all the same.
+    """
+    own = [dataset for dataset in agreement.datasets if dataset.owner == party]
+    services = agreed_services(agreement, party)
+    if not services:
+        return tuple(dataset.id for dataset in own), False
+    state = agreement.state
+    return (
+        tuple(one.id for one in own if one.kms is not None and place.is_at(one.kms)),
+        state is not None and state.party == party and place.is_at(state.kms),
+    )
 
 
 def _is_over(release: Release, now: datetime) -> bool:
