@@ -1,4 +1,4 @@
-"""A party that seals under its own key: the SIMULATED KMS with a planned policy, and an agreement that names it."""
+"""A party that seals under its own key: a SIMULATED KMS with a planned policy, and an agreement with it."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def test_an_endpoint_that_nobody_agreed_on_is_not_believed(
     key = world.checked(monkeypatch)
     amazon = tmp_path / "amazon.pem"
     amazon.write_bytes(as_pem(amazon_authorities()))
-    with pytest.raises(DataKeyError, match="SSL|certificate"):
+    with pytest.raises(DataKeyError, match=r"SSL|certificate"):
         seal(world, data, key, reach=Reach(authority=amazon))
     assert seal(world, data, key, reach=Reach(authority=world.kms.store.authority_path)).path.exists()
 
