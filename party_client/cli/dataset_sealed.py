@@ -16,7 +16,7 @@ from rich.console import Console
 from party_client import files
 from party_client.cli.agreed import agreement_option
 from party_client.cli.dataset_reading import csv_settings, reading_options
-from party_client.cli.kms import SIMULATED, reader_options
+from party_client.cli.kms_options import SIMULATED, reader_options
 from party_client.cli.options import identity_option
 from party_client.cli.present import counted, emit, json_option, note, progress, say, size, warn
 from party_client.identity import Identity

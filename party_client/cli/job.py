@@ -5,6 +5,7 @@ What the coordinator says of a job is shown as its word. What `verify` says is p
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from party_client import files
 from party_client.agreements import load_agreed
 from party_client.cli.agreed import (
     agreement_option,
@@ -26,6 +28,7 @@ from party_client.cli.present import console, emit, json_option, note, printable
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from party_client.release_memory import require_not_older
+from protos.formats.limits import NONCE_BYTES
 from protos.release.history import AgreedReleases
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -155,6 +158,32 @@ def verify(
         warn(out, root_warning(enclave.attestation.root))
 
     emit(as_json, enclave_facts(enclave), render)
+
+
+@group.command()
+@click.argument("job_id", metavar="JOB")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Write it there.",
+)
+@connection_options
+def document(*, job_id: str, output: Path, connection: Connection) -> None:
+    """Write an attestation document of JOB's enclave to a file, for others to read.
+
+    Nothing of it is verified here: `concordat attestation verify` does, and `concordat kms explain` says
+    whether a key would open for it.
+
+    \b
+    Example:
+      concordat job document 26fc3eef023ae66d -o document.cbor --as airline
+    """
+    with connect(connection) as coordinator:
+        found, _ = coordinator.attest(job_id, secrets.token_bytes(NONCE_BYTES))
+    files.create(output, found, mode=files.PUBLIC)
 
 
 @group.command()

@@ -105,9 +105,14 @@ def decide(access: KeyAccess, request: Request) -> Decision:
     return Decision(tuple(denied), tuple(sources))
 
 
-def _denies(access: KeyAccess, statement: Statement, request: Request) -> bool:
+def concerns(access: KeyAccess, statement: Statement, request: Request) -> bool:
+    """Whether a statement is about such a request and its caller, whatever its conditions say."""
     named = statement.principals is None or _relation(statement, request) is not None
-    return named and _covers(access, statement, request) and hold(statement.conditions, request) is True
+    return named and _covers(access, statement, request)
+
+
+def _denies(access: KeyAccess, statement: Statement, request: Request) -> bool:
+    return concerns(access, statement, request) and hold(statement.conditions, request) is True
 
 
 def _applies(access: KeyAccess, statement: Statement, request: Request) -> bool:

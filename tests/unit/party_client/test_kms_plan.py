@@ -316,6 +316,11 @@ def test_whose_key_it_is(tmp_path: Path) -> None:
         key_terms(agreed_releases(without), party="weather_service", place=PLACE, now=NOW)
 
 
+def test_somebody_has_to_take_the_role_on(tmp_path: Path) -> None:
+    with pytest.raises(KmsTermsError, match="parent: got none"):
+        plan(terms(tmp_path, place=replace(PLACE, parents=())))
+
+
 def test_times_beyond_the_calendar(tmp_path: Path) -> None:
     far = replace(agreement(tmp_path), valid_until_s=2**50)
     with pytest.raises(KmsTermsError, match="beyond the calendar"):
@@ -331,7 +336,6 @@ def test_times_beyond_the_calendar(tmp_path: Path) -> None:
         ({"region": "us-gov-west-1"}, "partition"),
         ({"role": "a role"}, "role"),
         ({"administrators": ()}, "administrator: got none"),
-        ({"parents": ()}, "parent: got none"),
         ({"administrators": (f"arn:aws:iam::{ACCOUNT}:root",)}, "got principal"),
         ({"administrators": ("*",)}, "got principal"),
         ({"sealers": (f"arn:aws:iam::{ACCOUNT}:role/*",)}, "got principal"),
