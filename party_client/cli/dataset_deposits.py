@@ -17,8 +17,9 @@ from party_client.attestation import VerifiedEnclave
 from party_client.cli.agreed import agreement_option
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import state_option
-from party_client.cli.present import counted, emit, json_option, note, progress, say, table
+from party_client.cli.present import counted, emit, json_option, note, progress, say
 from party_client.cli.trust import Trust, trust_options
+from party_client.refusals import first_line
 from party_client.release_memory import require_not_older
 from protos.formats.identifiers import UPLOAD_ID_BYTES, from_hex
 from protos.release.history import AgreedReleases
@@ -115,11 +116,12 @@ def deposits(
         found = list(deposit_states(coordinator.list_deposits(agreed.agreement.digest()), verify))
 
     def render(out: Console) -> None:
-        rows = [
-            (one.listed.upload_id.hex(), one.listed.dataset, one.listed.deposited_by, _state_text(one))
-            for one in found
-        ]
-        out.print(table(("upload", "dataset", "deposited by", "state"), rows, whole={"upload"}))
+        for one in found:
+            listed = one.listed
+            say(out, f"{listed.upload_id.hex()}  {listed.dataset}, by {listed.deposited_by}")
+            say(out, f"    {_state_text(one)}")
+        if not found:
+            say(out, "none, says the coordinator")
 
     emit(as_json, [_state_facts(one) for one in found], render)
 
@@ -151,7 +153,9 @@ def _state_text(state: DepositState) -> str:
             f"ACCEPTED, signed by enclave {state.enclave.keys.enclave_id.hex()} of job "
             f"{state.listed.job_id}: manifest {state.manifest_digest.hex()[:16]}…"
         )
-    said = state.listed.said or ("waiting for a job" if state.listed.complete else "not all of it arrived")
+    said = first_line(state.listed.said) or (
+        "waiting for a job" if state.listed.complete else "not all of it arrived"
+    )
     job = f" (job {state.listed.job_id})" if state.listed.job_id else ""
     doubt = f"; not proved: {state.doubt}" if state.doubt else ""
     return f"{said}{job}, says the coordinator{doubt}"
@@ -166,7 +170,7 @@ def _state_facts(state: DepositState) -> dict[str, Any]:
         "complete": listed.complete,
         "stored_bytes_at_most": listed.stored_bytes_at_most,
         "job": listed.job_id or None,
-        "said": listed.said or None,
+        "said": first_line(listed.said) or None,
         "accepted": state.enclave is not None,
         "manifest": state.manifest_digest,
         "enclave": None if state.enclave is None else state.enclave.keys.enclave_id,
