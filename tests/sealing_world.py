@@ -55,7 +55,7 @@ def log_in(monkeypatch: pytest.MonkeyPatch, world: KmsWorld, arn: str) -> None:
 
 
 @dataclass
-class EnvelopeWorld:
+class SealingWorld:
     """The publisher's KMS, with one key that was set up as planned."""
 
     kms: KmsWorld
@@ -103,7 +103,7 @@ class EnvelopeWorld:
 
 
 @contextmanager
-def envelope_world(folder: Path) -> Iterator[EnvelopeWorld]:
+def sealing_world(folder: Path) -> Iterator[SealingWorld]:
     """Until the block ends."""
     with running(folder, region=REGION) as world:
         service = service_at(world)
@@ -113,9 +113,9 @@ def envelope_world(folder: Path) -> Iterator[EnvelopeWorld]:
         yield in_place(world, agreed)
 
 
-def in_place(world: KmsWorld, agreed: Agreement, place: Place = PLACE) -> EnvelopeWorld:
+def in_place(world: KmsWorld, agreed: Agreement, place: Place = PLACE) -> SealingWorld:
     """A key of the publisher's for `agreed`, set up as `kms plan` says."""
     terms = key_terms(
         agreed_releases(agreed), party="publisher", place=place, now=datetime.now(UTC), simulated=True
     )
-    return EnvelopeWorld(world, agreed, terms, world.key(json.dumps(plan(terms).key_policy)))
+    return SealingWorld(world, agreed, terms, world.key(json.dumps(plan(terms).key_policy)))

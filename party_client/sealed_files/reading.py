@@ -88,12 +88,15 @@ def read_sealed_untrusted(file: BinaryIO, *, signers: Sequence[Participant]) -> 
     records = _Records(file)
     records.first_line()
     signed_header = records.record(limits.SEALED_HEADER_MAX_BYTES, what="header")
-    key = _signing_key(signed_header, signers)
+    signer = _signer(signed_header, signers)
+    key = signer.signing_key
     header = SealedHeader.decode_untrusted(
         cose.verify_untrusted(
             signed_header, typ=HEADER_LABEL, public_key=key, max_bytes=limits.SEALED_HEADER_MAX_BYTES
         )
     )
+    if header.context.party != signer.id:
+        raise SignatureError(f"sealed file: data of {header.context.party}, signed by {signer.id}")
     tags, chunks, plaintext_bytes = hashlib.sha384(), 0, 0
     for sealed in records.chunks():
         tags.update(sealed[-limits.AEAD_TAG_BYTES :])
@@ -125,13 +128,13 @@ def chunks_of(file: BinaryIO) -> Iterator[bytes]:
     return records.chunks()
 
 
-def _signing_key(signed_header: bytes, signers: Sequence[Participant]) -> bytes:
+def _signer(signed_header: bytes, signers: Sequence[Participant]) -> Participant:
     named = cose.signer_untrusted(
         signed_header, max_bytes=limits.SEALED_HEADER_MAX_BYTES, what="sealed header"
     )
     for signer in signers:
         if cose.key_id(signer.signing_key) == named:
-            return signer.signing_key
+            return signer
     raise SignatureError(
         "sealed file: signed by nobody who is a party of the agreement",
         hint="is it for this agreement, and from the owner of the data?",

@@ -92,4 +92,4 @@ def _datasets(change: Mapping[str, Mapping[str, Any]]) -> list[Dataset]:
         whole = datasets.setdefault(name, {"id": name, "columns": {}})
         columns = whole["columns"] | changed.get("columns", {})
         datasets[name] = whole | dict(changed) | {"columns": columns}
-    return [compiling._dataset(name, dataset) for name, dataset in datasets.items()]
+    return [compiling._dataset(name, dataset, _DATASETS.parent) for name, dataset in datasets.items()]

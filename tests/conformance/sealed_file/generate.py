@@ -12,7 +12,7 @@ from typing import Any
 
 from protos.formats import cose
 from protos.formats.sealed import HEADER_LABEL
-from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, envelope_header
+from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, Person, envelope_header
 from tests.conformance.sealed_file.samples import (
     CHUNKS,
     ROWS,
@@ -54,14 +54,17 @@ def refused() -> Iterator[tuple[str, str, bytes]]:
     at = good.index(chunks[0])
     altered = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
     yield "one bit of a chunk", "SealedFileError", altered
-    yield "a header by a stranger", "SignatureError", sealed_file(signed_header=header_by_stranger())
+    yield "a header by a stranger", "SignatureError", sealed_file(signed_header=header_by(STRANGER))
+    other_key = WEATHER.signing
+    forged = sealed_file(signed_header=header_by(WEATHER), manifest_key=other_key, end_key=other_key)
+    yield "the data of a party, all of it signed by another", "SignatureError", forged
     yield "a manifest by another party", "SignatureError", sealed_file(manifest_key=WEATHER.signing)
     yield "an end by another party", "SignatureError", sealed_file(end_key=WEATHER.signing)
 
 
-def header_by_stranger() -> bytes:
-    """The airline's words, signed by somebody who is no party."""
-    return cose.sign(envelope_header().encode(), typ=HEADER_LABEL, key=STRANGER.signing)
+def header_by(signer: Person) -> bytes:
+    """The airline's words, signed by somebody else."""
+    return cose.sign(envelope_header().encode(), typ=HEADER_LABEL, key=signer.signing)
 
 
 def vectors() -> dict[str, Any]:

@@ -45,12 +45,15 @@ def compiled(folder: Path, kms: str = KMS, state: str = "") -> Agreement:
 def shown(agreement: Agreement) -> tuple[str, str, str]:
     """(check, show, page)."""
     report = leak_report(check(agreement, now=NOW, roots=TrustedRoots.aws()))
-    texts = []
-    for render, value in ((render_report, report), (render_agreement, agreement)):
-        out = Console(file=io.StringIO(), width=300)
-        render(value, out)  # type: ignore[operator]
-        texts.append(out.file.getvalue())  # type: ignore[attr-defined]
-    return texts[0], texts[1], leak_report_page(report)
+    checked, whole = Console(file=io.StringIO(), width=300), Console(file=io.StringIO(), width=300)
+    render_report(report, checked)
+    render_agreement(agreement, whole)
+    return printed(checked), printed(whole), leak_report_page(report)
+
+
+def printed(out: Console) -> str:
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue()
 
 
 def test_the_roots_are_those_that_amazon_publishes() -> None:
@@ -160,6 +163,6 @@ def test_differences_name_what_changed(tmp_path: Path) -> None:
     assert "who witnesses (airline, weather_service)" in state.words
     out = Console(file=io.StringIO(), width=400)
     render_changes([gained, lost, moved, state], out)
-    text = out.file.getvalue()  # type: ignore[attr-defined]
+    text = printed(out)
     assert "b'" not in text
     assert "who vouches for the endpoint (SHA-256 " in text

@@ -16,15 +16,14 @@ from party_client.sealed_files import open_sealed_file
 from party_client.transport import Coordinator
 from party_client.upload import UploadInterruptedError
 from protos.formats.agreement import Agreement
-from tests.envelope_world import (
-    ADMINISTRATOR,
+from tests.kms_world import ADMINISTRATOR, policy, running, statement
+from tests.sealing_world import (
     SEALER,
-    EnvelopeWorld,
+    SealingWorld,
     in_place,
     log_in,
     service_at,
 )
-from tests.kms_world import policy, running, statement
 from tests.unit.party_client.whole_stack import Command, Stack, whole_stack
 from tests.world import ADVERTISER, PUBLISHER
 
@@ -36,7 +35,7 @@ class Both:
     """A coordinator, and a KMS that its agreement names."""
 
     stack: Stack
-    envelope: EnvelopeWorld
+    sealing: SealingWorld
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +68,14 @@ def clean(stack: Stack) -> Iterator[None]:
 def sealing(both: Both, *options: object, key: str | None = None) -> tuple[object, ...]:
     return (
         *("dataset", "seal", "visits.csv", "--dataset", "visits", "--agreement", "reach.agreement"),
-        *("--identity", "publisher.key", "--kms-key", key or both.envelope.arn),
+        *("--identity", "publisher.key", "--kms-key", key or both.sealing.arn),
         *options,
     )
 
 
 def exported(both: Both, monkeypatch: pytest.MonkeyPatch) -> Path:
     """By the administrator; the sealer is logged in afterwards."""
-    return both.envelope.exported(both.stack.folder / "key.json", monkeypatch)
+    return both.sealing.exported(both.stack.folder / "key.json", monkeypatch)
 
 
 def sealed(concordat: Command, both: Both, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def test_seal_for_people(concordat: Command, both: Both, monkeypatch: pytest.Mon
     assert "SIMULATED KMS" in err
     assert "sealed     visits: 2 rows" in out
     assert "in mine.sealed" in out
-    assert f"key        {both.envelope.arn}" in out
+    assert f"key        {both.sealing.arn}" in out
     assert "NOT AWS" in out
     assert "UNCHECKED" not in out
     assert "ann@x.org" not in out + err
@@ -127,7 +126,7 @@ def test_the_live_key_is_checked_by_whoever_may_read_it(
     concordat: Command, both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sealer may make data keys and read no policy: somebody else reads it, or nobody."""
-    log_in(monkeypatch, both.envelope.kms, SEALER)
+    log_in(monkeypatch, both.sealing.kms, SEALER)
     status, out, err = concordat(*sealing(both, *CHECKED))
     assert (status, out) == (1, "")
     assert "reading the key failed" in err
@@ -151,7 +150,7 @@ def test_a_key_that_opens_for_others_seals_nothing(
         statement("Administration", "Allow", {"AWS": ADMINISTRATOR}, ["kms:*"]),
         statement("Sealing", "Allow", {"AWS": SEALER}, "kms:GenerateDataKey"),
     )
-    other = replace(both.envelope, arn=both.envelope.kms.key(hole))
+    other = replace(both.sealing, arn=both.sealing.kms.key(hole))
     other.exported(both.stack.folder / "hole.json", monkeypatch)
     status, out, err = concordat(*sealing(both, *CHECKED, "--from", "hole.json", key=other.arn))
     assert (status, out) == (1, "")
@@ -250,7 +249,7 @@ def test_an_interrupted_deposit_goes_on(
 def test_a_world_without_a_key_service(both: Both, concordat: Command) -> None:
     status, _, err = concordat(
         *("dataset", "seal", "visits.csv", "--dataset", "purchases", "--agreement", "reach.agreement"),
-        *("--identity", "advertiser.key", "--kms-key", both.envelope.arn, "--unchecked-key"),
+        *("--identity", "advertiser.key", "--kms-key", both.sealing.arn, "--unchecked-key"),
     )
     assert status == 1
     assert "does not let purchases be sealed under a key in KMS" in err

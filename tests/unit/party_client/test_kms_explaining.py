@@ -18,8 +18,8 @@ from party_client.kms.evaluation import KeyAccess
 from party_client.kms.explaining import explain_access
 from party_client.kms.policy import read_policy_untrusted
 from scenarios.machine.documents import DocumentSigner, ModuleId
-from tests.envelope_world import ADMINISTRATOR, PARENT, EnvelopeWorld, envelope_world
-from tests.kms_world import refused
+from tests.kms_world import ADMINISTRATOR, refused
+from tests.sealing_world import PARENT, SealingWorld, sealing_world
 from tests.unit.party_client.whole_stack import Command
 from tests.world import VALID_UNTIL_S
 
@@ -28,8 +28,8 @@ OTHER = b"\xfe" * 48
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeWorld]:
-    with envelope_world(tmp_path_factory.mktemp("explained")) as made:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SealingWorld]:
+    with sealing_world(tmp_path_factory.mktemp("explained")) as made:
         yield made
 
 
@@ -38,7 +38,7 @@ def command_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def document(world: EnvelopeWorld, pcrs: dict[int, bytes], *, at: datetime | None = None) -> bytes:
+def document(world: SealingWorld, pcrs: dict[int, bytes], *, at: datetime | None = None) -> bytes:
     clock = datetime.now(UTC) if at is None else at
     signer = DocumentSigner(world.kms.root, ModuleId.random(), clock=lambda: clock)
     return bytes(signer.sign(pcrs, public_key=None))
@@ -48,7 +48,7 @@ def without(pcrs: dict[int, bytes], index: int) -> dict[int, bytes]:
     return {register: value for register, value in pcrs.items() if register != index}
 
 
-def access(world: EnvelopeWorld) -> KeyAccess:
+def access(world: SealingWorld) -> KeyAccess:
     policy = plan(world.terms).key_policy
     return KeyAccess(world.arn, read_policy_untrusted(policy, what="key policy", with_principals=True))
 
@@ -62,7 +62,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_condition_is_named_and_the_server_says_no(world: EnvelopeWorld, name: str) -> None:
+def test_the_condition_is_named_and_the_server_says_no(world: SealingWorld, name: str) -> None:
     changes, sentence = WRONG[name]
     pcrs = world.registers | changes
     _, found = parse_untrusted(document(world, pcrs))
@@ -79,14 +79,14 @@ def test_the_condition_is_named_and_the_server_says_no(world: EnvelopeWorld, nam
         world.decrypt(blob, context, pcrs)
 
 
-def test_the_agreed_enclave_is_let_in_by_its_release(world: EnvelopeWorld) -> None:
+def test_the_agreed_enclave_is_let_in_by_its_release(world: SealingWorld) -> None:
     _, found = parse_untrusted(document(world, world.registers))
     (answer,) = explain_access(world.terms, access(world), found)
     assert (answer.subject, answer.is_let_in, answer.allowed_by) == ("visits", True, ("Release1",))
     assert not [verdict for verdict in answer.verdicts if verdict.clauses]
 
 
-def test_an_enclave_that_is_bound_to_nothing(world: EnvelopeWorld) -> None:
+def test_an_enclave_that_is_bound_to_nothing(world: SealingWorld) -> None:
     _, found = parse_untrusted(document(world, without(world.registers, 16)))
     (answer,) = explain_access(world.terms, access(world), found)
     sentences = [clause.sentence for verdict in answer.verdicts for clause in verdict.clauses]
@@ -94,13 +94,13 @@ def test_an_enclave_that_is_bound_to_nothing(world: EnvelopeWorld) -> None:
     assert any("bound to no agreement" in one for one in sentences)
 
 
-def test_time_is_that_of_the_document(world: EnvelopeWorld) -> None:
+def test_time_is_that_of_the_document(world: SealingWorld) -> None:
     late = document(world, world.registers, at=datetime.fromtimestamp(VALID_UNTIL_S, UTC) + timedelta(1))
     (answer,) = explain_access(world.terms, access(world), parse_untrusted(late)[1])
     assert answer.denied_by == ("DenyReadingAfterTheAgreement",)
 
 
-def test_the_command(concordat: Command, world: EnvelopeWorld, tmp_path: Path) -> None:
+def test_the_command(concordat: Command, world: SealingWorld, tmp_path: Path) -> None:
     save_agreement(tmp_path / "reach.agreement", world.agreement)
     (tmp_path / "good.cbor").write_bytes(document(world, world.registers))
     (tmp_path / "bad.cbor").write_bytes(document(world, world.registers | {16: OTHER}))
@@ -121,7 +121,7 @@ def test_the_command(concordat: Command, world: EnvelopeWorld, tmp_path: Path) -
     assert "DenyUseForOtherAgreements" in answer["denied_by"]
 
 
-def test_a_document_that_kms_would_not_take(concordat: Command, world: EnvelopeWorld, tmp_path: Path) -> None:
+def test_a_document_that_kms_would_not_take(concordat: Command, world: SealingWorld, tmp_path: Path) -> None:
     """AWS believes its own root alone, and so does this command unless it is told another."""
     save_agreement(tmp_path / "reach.agreement", world.agreement)
     (tmp_path / "good.cbor").write_bytes(document(world, world.registers))
@@ -135,7 +135,7 @@ def test_a_document_that_kms_would_not_take(concordat: Command, world: EnvelopeW
 
 
 def test_a_live_policy_in_place_of_the_planned_one(
-    concordat: Command, world: EnvelopeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    concordat: Command, world: SealingWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = replace(
         world, arn=world.kms.key(json.dumps(plan(world.terms).key_policy).replace("visits", "old"))

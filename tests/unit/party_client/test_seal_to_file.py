@@ -32,8 +32,8 @@ from protos.formats.errors import FormatError, SealError
 from protos.formats.kms import encryption_context
 from protos.formats.limits import AEAD_TAG_BYTES
 from protos.formats.sealed import ChunkOpener
-from tests.sealing_world import ADMINISTRATOR, SEALER, EnvelopeWorld, envelope_world, in_place, log_in
-from tests.kms_world import enclave_key, statement
+from tests.kms_world import ADMINISTRATOR, enclave_key, statement
+from tests.sealing_world import SEALER, SealingWorld, in_place, log_in, sealing_world
 from tests.unit.scenarios.kms.enveloped_reader import open_enveloped
 from tests.world import ADVERTISER, PUBLISHER
 
@@ -41,8 +41,8 @@ CSV = "email,segment\nann@x.org,sport\nbob@x.org,news\n"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeWorld]:
-    with envelope_world(tmp_path_factory.mktemp("envelope")) as made:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SealingWorld]:
+    with sealing_world(tmp_path_factory.mktemp("envelope")) as made:
         yield made
 
 
@@ -53,7 +53,7 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def seal(world: EnvelopeWorld, data: Path, key: SealingKey, **options: Any) -> Any:
+def seal(world: SealingWorld, data: Path, key: SealingKey, **options: Any) -> Any:
     output = data.with_suffix(".sealed")
     who = options.pop("identity", PUBLISHER)
     agreed = options.pop("agreement", world.agreement)
@@ -62,7 +62,7 @@ def seal(world: EnvelopeWorld, data: Path, key: SealingKey, **options: Any) -> A
 
 
 def test_an_attested_enclave_opens_what_was_sealed(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = seal(world, data, world.checked(monkeypatch), compression="none")
     found = open_sealed_file(made.path, world.agreement)
@@ -86,7 +86,7 @@ def test_an_attested_enclave_opens_what_was_sealed(
 
 
 def test_two_seals_share_neither_key_nor_id(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = world.checked(monkeypatch)
     first = seal(world, data, key).header
@@ -97,7 +97,7 @@ def test_two_seals_share_neither_key_nor_id(
 
 
 def test_the_data_key_is_in_no_log_and_in_no_file(
-    world: EnvelopeWorld,
+    world: SealingWorld,
     data: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -122,7 +122,7 @@ def test_the_data_key_is_in_no_log_and_in_no_file(
 
 
 def test_a_key_with_a_hole_is_not_sealed_under(
-    world: EnvelopeWorld, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.kms_world import policy
 
@@ -131,7 +131,7 @@ def test_a_key_with_a_hole_is_not_sealed_under(
         statement("Reading", "Allow", {"AWS": ADMINISTRATOR}, ["kms:ListGrants"]),
         statement("Hole", "Allow", {"AWS": SEALER}, ["kms:GenerateDataKey", "kms:Decrypt"]),
     )
-    other = EnvelopeWorld(world.kms, world.agreement, world.terms, world.kms.key(hole))
+    other = SealingWorld(world.kms, world.agreement, world.terms, world.kms.key(hole))
     with pytest.raises(UnsoundKeyError, match=r"unattested-decrypt") as caught:
         other.checked(monkeypatch)
     assert "kms check" in str(caught.value.hint)
@@ -143,14 +143,14 @@ def test_a_key_with_a_hole_is_not_sealed_under(
 
 
 def test_what_closes_nothing_is_told_and_stops_nobody(
-    world: EnvelopeWorld, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = world.checked(monkeypatch).report
     assert report is not None
     assert {one.code for one in report.findings} <= {"rotation-off"}
 
 
-def test_a_sealing_key_is_not_made_by_hand(world: EnvelopeWorld) -> None:
+def test_a_sealing_key_is_not_made_by_hand(world: SealingWorld) -> None:
     with pytest.raises(TypeError, match="comes from checked_key"):
         SealingKey(arn=world.arn, service=world.service, report=None, mint=object())
 
@@ -164,13 +164,13 @@ def test_a_sealing_key_is_not_made_by_hand(world: EnvelopeWorld) -> None:
         "1234",
     ],
 )
-def test_a_key_elsewhere_is_none(world: EnvelopeWorld, arn: str) -> None:
+def test_a_key_elsewhere_is_none(world: SealingWorld, arn: str) -> None:
     with pytest.raises(FormatError, match="kms key: got"):
         unchecked_key(arn, world.service)
 
 
 def test_kms_denies_and_says_what_to_do(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = world.checked(monkeypatch)
     log_in(monkeypatch, world.kms, ADMINISTRATOR)
@@ -181,7 +181,7 @@ def test_kms_denies_and_says_what_to_do(
 
 
 def test_credentials_that_are_not_known_or_not_there(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = world.checked(monkeypatch)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of another time")
@@ -195,7 +195,7 @@ def test_credentials_that_are_not_known_or_not_there(
 
 
 def test_an_endpoint_that_nobody_agreed_on_is_not_believed(
-    world: EnvelopeWorld, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The certificate of the endpoint has to be by the agreed authority, or by one that is given."""
     from party_client.kms.authorities import amazon_authorities, as_pem
@@ -208,7 +208,7 @@ def test_an_endpoint_that_nobody_agreed_on_is_not_believed(
     assert seal(world, data, key, reach=Reach(authority=world.kms.store.authority_path)).path.exists()
 
 
-def test_another_key_in_the_answer_is_refused(world: EnvelopeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_key_in_the_answer_is_refused(world: SealingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     key = world.checked(monkeypatch)
     right = {"KeyId": key.arn, "Plaintext": bytes(32), "CiphertextBlob": b"blob"}
     assert _data_key_untrusted(right, key).ciphertext == b"blob"
@@ -224,7 +224,7 @@ def test_another_key_in_the_answer_is_refused(world: EnvelopeWorld, monkeypatch:
         assert bytes(31).hex() not in caught.value.message
 
 
-def test_who_may_seal_what(world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_seal_what(world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = world.checked(monkeypatch)
     with pytest.raises(SealError, match="belongs to publisher"):
         seal(world, data, key, identity=ADVERTISER)
@@ -242,7 +242,7 @@ def test_who_may_seal_what(world: EnvelopeWorld, data: Path, monkeypatch: pytest
     ids=["a key twice", "no unit", "a column is missing"],
 )
 def test_bad_data_leaves_no_file(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """Nobody of the owner's may be there when an enclave refuses it, so all of it is looked at now."""
     data.write_text(text)
@@ -252,7 +252,7 @@ def test_bad_data_leaves_no_file(
 
 
 def test_too_few_rows_are_refused_here(
-    world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch
+    world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visits, purchases = world.agreement.datasets
     more = replace(visits, rules=replace(visits.rules, min_rows=3))
@@ -262,7 +262,7 @@ def test_too_few_rows_are_refused_here(
     assert list(data.parent.iterdir()) == [data]
 
 
-def test_nothing_is_overwritten(world: EnvelopeWorld, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten(world: SealingWorld, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data.with_suffix(".sealed").write_text("mine")
     with pytest.raises(FileExistsAlreadyError):
         seal(world, data, world.checked(monkeypatch))
