@@ -27,7 +27,8 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     "the coordinator passes on something else than you send",
     Refusal.DOES_NOT_OPEN: "it was altered on the way: give the command again, which seals the dataset anew",
     Refusal.KEY_WANTED: "its key has not come from its owner's KMS yet: see `concordat dataset deposits`",
-    Refusal.KMS_DENIED: "the owner's KMS refused its key: see its log, and `concordat kms check`",
+    Refusal.KMS_DENIED: "the owner's KMS refused its key: the owner finds out why, `concordat kms explain` "
+    "and `concordat kms check`",
     Refusal.KMS_FAILED: "the owner's KMS was not reached, or is not as agreed: `concordat agreement show`",
     Refusal.OUT_OF_ORDER: f"something was lost on the way; {_CONTINUES}",
     Refusal.OVER_LIMIT: "see how many rows and bytes were agreed: `concordat agreement show`",

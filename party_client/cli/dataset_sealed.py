@@ -52,7 +52,13 @@ UNCHECKED: Final = (
 @click.option(
     "--simulated-kms", "simulated", is_flag=True, help="For a SIMULATED KMS: releases under any root."
 )
-@click.option("--compression", type=click.Choice(["none", "zstd"]), default="zstd", show_default=True)
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "zstd"]),
+    default="zstd",
+    show_default=True,
+    help="Of the chunks, before they are sealed.",
+)
 @reader_options
 @json_option
 def seal(

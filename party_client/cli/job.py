@@ -172,10 +172,10 @@ def verify(
 )
 @connection_options
 def document(*, job_id: str, output: Path, connection: Connection) -> None:
-    """Write an attestation document of JOB's enclave to a file, for others to read.
+    """Write a document of JOB's enclave to a file.
 
-    Nothing of it is verified here: `concordat attestation verify` does, and `concordat kms explain` says
-    whether a key would open for it.
+    That is an attestation document as the coordinator hands it out. Nothing of it is verified here:
+    `concordat attestation verify` does, and `concordat kms explain` says whether a key would open for it.
 
     \b
     Example:

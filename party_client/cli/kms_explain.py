@@ -45,7 +45,7 @@ MODEL: Final = "by a model of AWS's evaluation; AWS itself never says why"
 @trust_options
 @json_option
 def explain(*, terms: KeyTerms, file: Path, export: Path | None, trust: Trust, as_json: bool) -> None:
-    """Say which statement lets an enclave in, or which condition keeps it out.
+    """Say what lets an enclave in, or keeps it out.
 
     AWS says no more than AccessDenied. This holds the enclave's document (`concordat job document` writes a
     job's) against the planned policy, or against the live one, as of the time at which it was signed. Exit

@@ -97,8 +97,11 @@ def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -
         yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."
     if sum(item.max_runs for item in agreement.queries) > agreement.limits.max_runs:
         yield f"Of all queries together there may be {agreement.limits.max_runs:,} in one enclave."
+    waits = all(agreement.dataset(threshold.dataset).kms is not None for threshold in plan.thresholds)
+    deposited = "with what waits for it under keys in KMS, whoever starts it"
     yield (
-        "Another enclave under this agreement begins to count again, when the parties send it their data: "
+        "Another enclave under this agreement begins to count again, "
+        f"{deposited if waits else 'when the parties send it their data'}: "
         "two results from different days show the difference that new and missing units make."
     )
 

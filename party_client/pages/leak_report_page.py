@@ -71,7 +71,6 @@ def _opening(report: LeakReport) -> Markup:
                 ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
                 ("Runs in", bullets(releases, "bare")),
                 ("Other code is accepted by", check.releases_changed_by),
-                *([("State", check.state)] if check.state is not None else []),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),
             ]
         ),
@@ -139,13 +138,20 @@ def _grants(dataset: DatasetGrants, owners: Mapping[str, int]) -> Markup:
 
 
 def _key_services(report: LeakReport) -> Iterator[Markup]:
-    """Data that its owner may leave behind, for enclaves that come later."""
-    under_keys = [dataset for dataset in report.check.datasets if dataset.under_key]
+    """What its owner may leave behind for enclaves that come later, and what enclaves may."""
+    under_keys = [
+        element(
+            "div", None, element("h3", None, f"{dataset.owner}: {dataset.id}"), bullets(dataset.under_key)
+        )
+        for dataset in report.check.datasets
+        if dataset.under_key
+    ]
+    if report.check.state is not None:
+        under_keys.append(
+            element("div", None, element("h3", None, "State of enclaves"), bullets([report.check.state]))
+        )
     if under_keys:
-        rows: list[tuple[str, Child]] = [
-            (f"{dataset.owner}: {dataset.id}", bullets(dataset.under_key, "bare")) for dataset in under_keys
-        ]
-        yield section("keys", "Sealed under keys of their owners", facts(rows))
+        yield section("keys", "What may wait under keys in KMS", *under_keys)
 
 
 def _column(column: ColumnGrants) -> list[Child]:

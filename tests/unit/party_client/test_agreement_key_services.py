@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -147,6 +148,21 @@ def test_people_are_told_what_they_sign(tmp_path: Path) -> None:
         assert "the counts of runs begin again in each" in text
     plain = shown(compiled(tmp_path, ""))
     assert all("KMS" not in text for text in plain)
+
+
+def test_who_begins_the_count_again(tmp_path: Path) -> None:
+    """Where all data of a query may wait, no party is asked any more."""
+    sent, waits = "begins to count again, when the parties send it", "begins to count again, with what waits"
+    assert sent in shown(compiled(tmp_path))[2]
+    everything = all_under_keys(compiled(tmp_path))
+    assert waits in shown(everything)[2]
+    assert sent not in shown(everything)[2]
+
+
+def all_under_keys(agreement: Agreement) -> Agreement:
+    service = agreement.dataset("flights").kms
+    datasets = tuple(replace(dataset, kms=service) for dataset in agreement.datasets)
+    return replace(agreement, datasets=datasets)
 
 
 def test_differences_name_what_changed(tmp_path: Path) -> None:
