@@ -293,6 +293,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
         "validity": {**vars(found.validity), "sentence": found.validity.sentence},
         "releases": [vars(release) for release in found.releases],
         "releases_changed_by": found.releases_changed_by,
+        "state": found.state,
         "unsigned_emulator": found.is_unsigned_emulator,
         "queries": [
             {

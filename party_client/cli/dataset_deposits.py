@@ -118,7 +118,8 @@ def deposits(
     def render(out: Console) -> None:
         for one in found:
             listed = one.listed
-            say(out, f"{listed.upload_id.hex()}  {listed.dataset}, by {listed.deposited_by}")
+            named = f"{first_line(listed.dataset)}, by {first_line(listed.deposited_by)}"
+            say(out, f"{listed.upload_id.hex()}  {named}")
             say(out, f"    {_state_text(one)}")
         if not found:
             say(out, "none, says the coordinator")
@@ -151,12 +152,12 @@ def _state_text(state: DepositState) -> str:
     if state.enclave is not None and state.manifest_digest is not None:
         return (
             f"ACCEPTED, signed by enclave {state.enclave.keys.enclave_id.hex()} of job "
-            f"{state.listed.job_id}: manifest {state.manifest_digest.hex()[:16]}…"
+            f"{first_line(state.listed.job_id)}: manifest {state.manifest_digest.hex()[:16]}…"
         )
     said = first_line(state.listed.said) or (
         "waiting for a job" if state.listed.complete else "not all of it arrived"
     )
-    job = f" (job {state.listed.job_id})" if state.listed.job_id else ""
+    job = f" (job {first_line(state.listed.job_id)})" if state.listed.job_id else ""
     doubt = f"; not proved: {state.doubt}" if state.doubt else ""
     return f"{said}{job}, says the coordinator{doubt}"
 
@@ -165,11 +166,11 @@ def _state_facts(state: DepositState) -> dict[str, Any]:
     listed = state.listed
     return {
         "upload": listed.upload_id,
-        "dataset": listed.dataset,
-        "deposited_by": listed.deposited_by,
+        "dataset": first_line(listed.dataset),
+        "deposited_by": first_line(listed.deposited_by),
         "complete": listed.complete,
         "stored_bytes_at_most": listed.stored_bytes_at_most,
-        "job": listed.job_id or None,
+        "job": first_line(listed.job_id) or None,
         "said": first_line(listed.said) or None,
         "accepted": state.enclave is not None,
         "manifest": state.manifest_digest,

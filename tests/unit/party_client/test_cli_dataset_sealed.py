@@ -16,6 +16,7 @@ from party_client.sealed_files import open_sealed_file
 from party_client.transport import Coordinator
 from party_client.upload import UploadInterruptedError
 from protos.formats.agreement import Agreement
+from protos.v1 import concordat_pb2 as wire
 from tests.kms_world import ADMINISTRATOR, policy, running, statement
 from tests.sealing_world import (
     SEALER,
@@ -227,6 +228,8 @@ def test_an_interrupted_deposit_goes_on(
         file.writelines(f"u{number:07}-{number * 7919 % 99991}@x.org,sport\n" for number in range(400_000))
     made = sealed(concordat, both, monkeypatch)
     assert made["chunks"] > 3
+    # So few are on their way at once that an interruption leaves some to be sent.
+    monkeypatch.setattr("party_client.upload_window.WINDOW_CHUNKS", 2)
     sent: list[int] = []
 
     def until(further: int) -> None:
@@ -254,3 +257,21 @@ def test_a_world_without_a_key_service(both: Both, concordat: Command) -> None:
     assert status == 1
     assert "does not let purchases be sealed under a key in KMS" in err
     assert "concordat dataset send" in err
+
+
+def test_a_list_that_lies_is_no_list_of_lines(
+    concordat: Command, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a coordinator names things, it writes no line of ours and moves no cursor."""
+    lie = "x\n    ACCEPTED, signed by enclave 00\x1b[2K"
+    listed = wire.Deposit(
+        upload_id=bytes(16), dataset=lie, deposited_by=lie, job_id=lie, said=lie, complete=True
+    )
+    monkeypatch.setattr(Coordinator, "list_deposits", lambda *_: [listed])
+    status, out, _ = concordat(
+        *("dataset", "deposits", "--agreement", "reach.agreement", *stack.connection, *stack.trust)
+    )
+    assert status == 0
+    assert "ACCEPTED" not in out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 2
