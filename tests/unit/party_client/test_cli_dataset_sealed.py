@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from party_client.client import Client
+from party_client.datasets.errors import SourceChangedError
 from party_client.deposits import Depositing
 from party_client.sealed_files import open_sealed_file
 from party_client.transport import Coordinator
@@ -247,6 +248,28 @@ def test_an_interrupted_deposit_goes_on(
         done = replace(interrupted, progress=lambda _: None).send()
         assert 0 < done.resumed_at < done.sealed.manifest.chunks
         coordinator.remove_deposit(stack.agreement.digest(), done.sealed.header.context.upload_id)
+
+
+def test_a_file_that_changes_on_the_way_is_not_finished(
+    concordat: Command, both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was verified before it was sent: what is sent has to be the same file to the end."""
+    stack = both.stack
+    sealed(concordat, both, monkeypatch)
+    path = stack.folder / "visits.sealed"
+
+    def touched(_: int) -> None:
+        path.write_bytes(path.read_bytes())
+
+    with Coordinator.in_plaintext(stack.address) as coordinator:
+        depositing = Depositing(
+            coordinator=coordinator, agreement=stack.agreement, path=path, progress=touched
+        )
+        with pytest.raises(SourceChangedError):
+            depositing.send()
+        (listed,) = coordinator.list_deposits(stack.agreement.digest())
+        assert not listed.complete
+        coordinator.remove_deposit(stack.agreement.digest(), listed.upload_id)
 
 
 def test_a_world_without_a_key_service(both: Both, concordat: Command) -> None:
