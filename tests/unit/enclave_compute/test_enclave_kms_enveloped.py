@@ -53,7 +53,7 @@ def refusal(data: bytes) -> str:
     return str(found.value).removeprefix("kms-failed: CiphertextForRecipient: ")
 
 
-@pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 32, 33, 999, 1000, 1001, 3000, 4096])
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 32, 33, 120, 999, 1000, 1001, 3000, 4096])
 def test_contents_of_any_size_open(size: int) -> None:
     plaintext = os.urandom(size)
     assert open_enveloped(sealed(plaintext), recipient()) == plaintext
