@@ -78,12 +78,24 @@ class Role:
         self.home = home
         self.settings: dict[str, str] = {}
         """Environment variables beyond the plain ones, such as CONCORDAT_COORDINATOR."""
+        self._is_offline = False
         self._started: list[Command] = []
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def go_offline(self) -> None:
+        """Ends what this role still runs; from now on it does nothing any more."""
+        self.end()
+        self._is_offline = True
+
+    def come_back(self) -> None:
+        """Takes part again."""
+        self._is_offline = False
 
     def begin(self, *words: str | Path, log: Path | None = None) -> Command:
         """Starts `concordat` with these words, in this role's home. With `log`, what it says goes there."""
         said = tuple(map(str, words))
+        if self._is_offline:
+            raise ScenarioError(f"{self.id} is offline, and was to run `{shlex.join(('concordat', *said))}`")
         with contextlib.ExitStack() as stack:
             output = subprocess.PIPE if log is None else stack.enter_context(log.open("wb")).fileno()
             stack.enter_context(deferred())
