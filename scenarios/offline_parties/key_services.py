@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from scenarios.catalogue import Scenario
 from scenarios.errors import ScenarioError
+from scenarios.place import UNSAFE_EMULATOR
 from scenarios.role import Role
 from scenarios.stage import START_TIMEOUT_S, Stage
 
@@ -67,11 +68,11 @@ class KeyService:
         """Of the role under which enclaves' requests come."""
         return self.arn(self.enclave_role)
 
-    def start(self, root: Path) -> None:
-        """Serves from now on, believing attestation documents under `root`. Raises `ScenarioError`."""
+    def start(self, *believing: str | Path) -> None:
+        """Serves from now on, with options that say which documents it believes. Raises `ScenarioError`."""
         log = self._log
         where = ("--state", self.state, "--account", self.account, "--region", self.region)
-        serving = self.role.begin("simulator", "kms", "serve", *where, "--attestation-root", root, log=log)
+        serving = self.role.begin("simulator", "kms", "serve", *where, *believing, log=log)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while "\n" not in (said := log.read_text(encoding="utf-8")):
             if serving.process.poll() is not None or time.monotonic() > deadline_s:
@@ -113,8 +114,10 @@ class KeyServices:
 
     def start(self) -> None:
         """All of them; who vouches for each lies on the table afterwards."""
+        simulated = self._stage.place.simulated
+        believing = ("--attestation-root", self._stage.root) if simulated else UNSAFE_EMULATOR
         for service in self:
-            service.start(self._stage.root)
+            service.start(*believing)
             shutil.copy(service.authority, self._stage.table / f"{service.owner}-kms.pem")
 
     def filled_in(self, agreement: str) -> str:

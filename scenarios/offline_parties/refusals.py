@@ -31,6 +31,8 @@ class Refused:
     deed: str
     said: Mapping[str, str]
     """Sentences by whose log they are in."""
+    document: bytes | None = None
+    """Of the enclave that asked, where a real one did."""
 
 
 def require_refused(record: Mapping[str, Any], *, outcome: str, because: str, deed: str) -> str:

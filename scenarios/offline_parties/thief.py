@@ -8,6 +8,7 @@ attempt has to be refused by every owner's KMS, and for the reason that it shoul
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ from scenarios.offline_parties.key_services import KeyService, KeyServices
 from scenarios.offline_parties.refusals import NotRefusedError, Refused, require_refused
 from scenarios.stage import COORDINATOR, Stage
 
+NONCE_BYTES: Final = 32
 DEADLINE_S: Final = 60.0
 OAEP: Final = "RSAES_OAEP_SHA_256"
 _FRAME_BYTES: Final = 64 * KIB
@@ -87,7 +89,7 @@ class Thief:
         yield self._by_enclave("the agreed image asks, in debug mode", self._machines.debug)
         other = bytes(reversed(self._agreement.digest()))
         yield self._by_document(
-            "the agreed image asks, bound to another agreement",
+            "a document of the agreed image is shown, bound to another agreement",
             because=_OTHER_AGREEMENT,
             register=extended_once(other),
         )
@@ -98,13 +100,14 @@ class Thief:
             age=_OLD,
         )
 
-    def with_ended_release(self) -> Iterator[Refused]:
+    def with_ended_release(self) -> Refused:
         """The very image that got the keys before."""
-        yield self._by_enclave("the image of the ended release asks", self._machines.genuine)
+        return self._by_enclave("the image of the ended release asks", self._machines.genuine)
 
     def _by_enclave(self, deed: str, boot: Callable[[], Enclave]) -> Refused:
         enclave = boot()
         enclave.bind(self._pinned)
+        document = enclave.attest(secrets.token_bytes(NONCE_BYTES)).document
         said = {}
         for target in self._targets:
             context = target.sealed.header.context
@@ -120,7 +123,7 @@ class Thief:
                 raise NotRefusedError(f"{deed}: the KMS of {target.service.owner} gave the key away")
             said[target.service.role.id] = _reason(target, deed, _DENIED, _OTHER_CODE)
         enclave.end()
-        return Refused(deed, said)
+        return Refused(deed, said, document)
 
     def _carry(self, enclave: Enclave, target: _Target) -> None:
         """As a coordinator does, with its credentials, and without its session policy."""

@@ -16,7 +16,7 @@ import pytest
 from scenarios.catalogue import SCENARIOS
 from scenarios.role import PACKAGES
 
-ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700, "clinic": 20_000}
+ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700, "clinic": 20_000, "offline-parties": 20_000}
 PLAY = (sys.executable, "-m", "party_client.cli.main", "scenario")
 
 
@@ -73,9 +73,11 @@ def test_every_private_key_is_in_one_home_only(played: tuple[Path, Any]) -> None
     for path in (path for path in folder.rglob("*.key*") if path.is_file()):
         homes.setdefault(path.read_bytes(), set()).add(path.relative_to(folder).parts[0])
     assert all(len(places) == 1 for places in homes.values())
+    scenario = SCENARIOS[said["scenario"]]
     assert {place for places in homes.values() for place in places} == {
-        *SCENARIOS[said["scenario"]].people,
+        *scenario.people,
         *("authority", "coordinator", "operator"),
+        *(f"{owner}-kms" for owner in scenario.key_services),
     }
 
 
