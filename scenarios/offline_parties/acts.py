@@ -7,9 +7,7 @@ their KMS, by policies that each planned from the agreement. Raises `ScenarioErr
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +18,9 @@ from scenarios.errors import ScenarioError
 from scenarios.hostile.machines import Machines
 from scenarios.offline_parties.key_services import ADMINISTRATOR, PARENT, SEALER, KeyService, KeyServices
 from scenarios.offline_parties.refusals import Refused
+from scenarios.offline_parties.release_end import end_release
 from scenarios.offline_parties.thief import Thief
+from scenarios.role import Command
 from scenarios.stage import COORDINATOR, Stage
 
 ACCEPT_TIMEOUT_S: Final = 120
@@ -28,7 +28,7 @@ _POLL_S: Final = 0.5
 _ACCEPTED: Final = "accepted"
 _PLAN: Final = "plan.json"
 _EXPORT: Final = "key.json"
-_NEXT: Final = "next-release"
+_DIGITS_SHOWN: Final = 16
 
 
 class OfflineActs(Acts):
@@ -87,13 +87,19 @@ class OfflineActs(Acts):
 
     def set_up_keys(self) -> Iterator[Note]:
         """Plan, put in place, and have somebody who may do so read what stands there."""
+        self._plan_keys()
         for service in self.services:
-            owner = self.stage[service.owner]
-            owner.run("kms", "plan", *self._terms(service), "--format", "json", "-o", _PLAN)
-            service.key = self._apply(service)
-            owner.settings.update(service.access_key(ADMINISTRATOR))
-            at = ("--endpoint", service.endpoint, "--ca", service.authority)
-            owner.run("kms", "export", "--key", service.key, "--region", service.region, *at, "-o", _EXPORT)
+            service.key = service.apply(self._plan_of(service))
+            self.stage[service.owner].settings.update(service.access_key(ADMINISTRATOR))
+        exporting = [
+            self.stage[service.owner].begin(
+                *("kms", "export", "--key", service.key, "--region", service.region, "-o", _EXPORT),
+                *("--endpoint", service.endpoint, "--ca", service.authority),
+            )
+            for service in self.services
+        ]
+        for service, command in zip(self.services, exporting, strict=True):
+            command.finish()
             yield Note(service.owner, f"planned and put in place {service.key}")
 
     def start_coordinator(self) -> Iterator[Note]:
@@ -105,24 +111,31 @@ class OfflineActs(Acts):
 
     def seal_and_leave(self) -> Iterator[Note]:
         """No enclave is there to be verified: what the owners rely on is their keys' policies."""
-        for dataset, name in self.scenario.owners.items():
-            owner, service = self.stage[name], self.services.by_owner[name]
-            owner.settings.update(service.access_key(SEALER))
-            self.sealed[dataset] = owner.home / f"{dataset}.sealed"
-            of_agreement = ("--agreement", self.agreement)
-            sealed = owner.ask(
-                *("dataset", "seal", self.files[dataset], "--dataset", dataset, *of_agreement),
-                *("--identity", f"{name}.key", "--kms-key", service.key, "-o", self.sealed[dataset]),
-                *(*_people(service), "--from", _EXPORT, "--simulated-kms"),
-            )
-            owner.run("dataset", "deposit", self.sealed[dataset], *of_agreement, "--as", name)
-            owner.go_offline()
+        self.sealed = {
+            dataset: self.stage[owner].home / f"{dataset}.sealed"
+            for dataset, owner in self.scenario.owners.items()
+        }
+        for service in self.services:
+            self.stage[service.owner].settings.update(service.access_key(SEALER))
+        sealing = {dataset: self._seal(dataset) for dataset in self.sealed}
+        for dataset, command in sealing.items():
+            sealed, owner = command.answer(), command.role
             if not sealed["key_checked"]:
-                raise ScenarioError(f"{name} sealed {dataset} under a key that nobody checked")
-            yield Note(
-                name, "checked its key's policy: it opens for the agreed code under this agreement alone"
-            )
+                raise ScenarioError(f"{owner.id} sealed {dataset} under a key that nobody checked")
+            of_agreement = ("--agreement", self.agreement, "--as", owner.id)
+            owner.run("dataset", "deposit", self.sealed[dataset], *of_agreement)
+            owner.go_offline()
+            yield Note(owner.id, "checked its key: it opens for the agreed code under this agreement alone")
             yield Note("", f"sealed {sealed['rows']:,} rows and deposited them; now offline")
+
+    def _seal(self, dataset: str) -> Command:
+        owner = self.scenario.owners[dataset]
+        service = self.services.by_owner[owner]
+        return self.stage[owner].begin(
+            *("dataset", "seal", self.files[dataset], "--dataset", dataset, "--agreement", self.agreement),
+            *("--identity", f"{owner}.key", "--kms-key", service.key, "-o", self.sealed[dataset]),
+            *(*_people(service), "--from", _EXPORT, "--simulated-kms", "--json"),
+        )
 
     def wait_for_data(self) -> Iterator[Note]:
         """Nobody does anything but wait: coordinator, enclave and KMS work it out."""
@@ -140,15 +153,13 @@ class OfflineActs(Acts):
                 raise ScenarioError(f"the enclave did not get all data: {said}")
             time.sleep(_POLL_S)
         for service in self.services:
-            decrypted = [each for each in service.records() if each.get("operation") == "Decrypt"]
-            if not decrypted or (record := decrypted[-1])["outcome"] != "ok":
-                raise ScenarioError(f"{service.role.id} let go of no key: {decrypted[-1:]}")
-            yield Note(
-                service.role.id, f"Decrypt for {record['caller'].rpartition(':')[2]}: {record['allowed_by']}"
+            record = service.granted()
+            session = record["caller"].rpartition(":")[2]
+            yield Note(service.role.id, f"Decrypt for {session}: {record['allowed_by']}")
+            registers = ", ".join(
+                f"{name} {record[f'attested {name}'][:_DIGITS_SHOWN]}…" for name in ("PCR0", "PCR16")
             )
-            yield Note(
-                "", f"attested PCR0 {record['attested PCR0'][:16]}…, PCR16 {record['attested PCR16'][:16]}…"
-            )
+            yield Note("", f"attested {registers}")
 
     def steal(self) -> Iterator[Note]:
         """Real machines with the wrong code, and documents as they would be of the wrong enclave."""
@@ -159,57 +170,53 @@ class OfflineActs(Acts):
 
     def end_release(self) -> Iterator[Note]:
         """By a change that both sign: the measured code is over, other code comes in its place."""
-        for party in self.scenario.parties:
-            self.stage[party].come_back()
+        parties = [self.stage[party] for party in self.scenario.parties]
+        for party in parties:
+            party.come_back()
         with self._machines("later") as machines:
-            self._change_release(machines.altered_source())
+            other = ("--source", machines.altered_source(), "--name", "next-release")
+            measured = self.stage[COORDINATOR].run("simulator", "measure", *other, "--toml")
+            end_release(self.agreement, parties, next_release=measured, table=self.stage.table)
             yield Note("", "both owners are back, and signed that the release is over")
+            self._plan_keys()
             for service in self.services:
-                self.stage[service.owner].run(
-                    "kms", "plan", *self._terms(service), "--format", "json", "-o", _PLAN
-                )
-                self._apply(service, "--key", service.key)
+                service.apply(self._plan_of(service), "--key", service.key)
                 yield Note(service.owner, "planned again, and put the policy in place")
             thief = Thief(self.stage, self.services, machines, agreement=self.agreement, sealed=self.sealed)
             refused = thief.with_ended_release()
             yield from _told(refused)
-            document = self.stage.table / "ended.document"
-            document.write_bytes(refused.document or b"")
-            for service in self.services:
-                yield Note(service.owner, self._explained(service, document))
+            yield from self._explained(refused)
 
-    def _explained(self, service: KeyService, document: Path) -> str:
-        """What a party finds out where its KMS, like AWS's, does not say why."""
-        terms = ("kms", "explain", *self._terms(service), "--document", document, *self.stage.trust)
-        found = self.stage[service.owner].begin(*terms, "--json").answer(status=KEPT_OUT_STATUS)
-        denied = {each for answer in found["answers"] for each in answer["denied_by"]}
-        return f"explained from its own policy, without the log: {', '.join(sorted(denied))}"
-
-    def _change_release(self, source: Path) -> None:
-        first, *_ = parties = [self.stage[party] for party in self.scenario.parties]
-        measured = self.stage[COORDINATOR].run(
-            "simulator", "measure", "--source", source, "--name", _NEXT, "--toml"
-        )
-        now = datetime.now(UTC).replace(microsecond=0)
-        added, change = self.stage.table / "next.toml", self.stage.table / "end.change"
-        validity = f"valid_from = {now.isoformat()}\nvalid_until = {(now + timedelta(days=90)).isoformat()}\n"
-        added.write_text(measured + validity, encoding="utf-8")
-        (ended,) = _names(self.stage.table / "release.toml")
-        first.run(
-            *("agreement", "release-change", "propose", self.agreement, "--add", added),
-            *("--end", f"{ended}={now.isoformat()}", "-o", change),
-        )
-        for party in parties:
-            party.run(
-                *("agreement", "release-change", "sign", self.agreement, change),
-                *("--identity", f"{party.id}.key", "--yes"),
+    def _explained(self, refused: Refused) -> Iterator[Note]:
+        """What owners find out where their KMS, like AWS's, does not say why."""
+        document = self.stage.table / "ended.document"
+        document.write_bytes(refused.document or b"")
+        explaining = [
+            self.stage[service.owner].begin(
+                *("kms", "explain", *self._terms(service), "--document", document),
+                *(*self.stage.trust, "--json"),
             )
-        approvals = sorted(self.stage.table.glob("end.change.*.approval"))
-        first.run("agreement", "release-change", "apply", self.agreement, change, *approvals)
+            for service in self.services
+        ]
+        for command in explaining:
+            found = command.answer(status=KEPT_OUT_STATUS)
+            denied = {statement for answer in found["answers"] for statement in answer["denied_by"]}
+            named = ", ".join(sorted(denied))
+            yield Note(command.role.id, f"explained from its own policy, without the log: {named}")
 
-    def _apply(self, service: KeyService, *options: str) -> str:
-        plan = self.stage[service.owner].home / _PLAN
-        return service.role.run("simulator", "kms", "apply", "--state", service.state, *options, plan).strip()
+    def _plan_keys(self) -> None:
+        """Every owner, from the agreement's file as it is now."""
+        planning = [
+            self.stage[service.owner].begin(
+                *("kms", "plan", *self._terms(service), "--format", "json", "-o", _PLAN)
+            )
+            for service in self.services
+        ]
+        for command in planning:
+            command.finish()
+
+    def _plan_of(self, service: KeyService) -> Path:
+        return self.stage[service.owner].home / _PLAN
 
     def _terms(self, service: KeyService) -> tuple[str | Path, ...]:
         of_party = ("--party", service.owner, "--parent", PARENT, "--simulated-kms")
@@ -225,10 +232,6 @@ class OfflineActs(Acts):
 def _people(service: KeyService) -> tuple[str, ...]:
     """Whom the policy names beside the enclave's role."""
     return ("--administrator", service.arn(ADMINISTRATOR), "--sealer", service.arn(SEALER))
-
-
-def _names(release_file: Path) -> list[str]:
-    return [release["name"] for release in tomllib.loads(release_file.read_text())["releases"]]
 
 
 def _told(refused: Refused) -> Iterator[Note]:

@@ -7,6 +7,7 @@ says is read for the party, who would read CloudTrail; only a SIMULATED KMS says
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import time
@@ -27,6 +28,7 @@ ADMINISTRATOR: Final = "key-admin"
 SEALER: Final = "sealer"
 _STATE: Final = "account"
 _MAY_ASSUME: Final = '{"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}'
+_FIRST_LINE: Final = re.compile(r"\{.*\}\n")
 _POLL_S: Final = 0.05
 
 
@@ -74,7 +76,7 @@ class KeyService:
         where = ("--state", self.state, "--account", self.account, "--region", self.region)
         serving = self.role.begin("simulator", "kms", "serve", *where, *believing, log=log)
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while "\n" not in (said := log.read_text(encoding="utf-8")):
+        while not _FIRST_LINE.match(said := log.read_text(encoding="utf-8")):
             if serving.process.poll() is not None or time.monotonic() > deadline_s:
                 raise ScenarioError(f"the KMS of {self.owner} did not start", hint=said.strip() or None)
             time.sleep(_POLL_S)
@@ -83,6 +85,17 @@ class KeyService:
     def records(self) -> list[dict[str, Any]]:
         """The log, a record for each request."""
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()[1:]]
+
+    def granted(self) -> dict[str, Any]:
+        """The record of a data key that was let go of. Raises `ScenarioError` where the last was not."""
+        decrypted = [each for each in self.records() if each.get("operation") == "Decrypt"]
+        if not decrypted or decrypted[-1]["outcome"] != "ok":
+            raise ScenarioError(f"the KMS of {self.owner} let go of no key: {decrypted[-1:]}")
+        return decrypted[-1]
+
+    def apply(self, plan: Path, *options: str) -> str:
+        """Puts a plan in place, as Terraform does at AWS; the ARN of the key."""
+        return self.role.run("simulator", "kms", "apply", "--state", self.state, *options, plan).strip()
 
     def access_key(self, name: str) -> dict[str, str]:
         """Variables for AWS's tools: a session of somebody of this account."""
