@@ -160,6 +160,7 @@ class OfflineActs(Acts):
                 f"{name} {record[f'attested {name}'][:_DIGITS_SHOWN]}…" for name in ("PCR0", "PCR16")
             )
             yield Note("", f"attested {registers}")
+            yield Note("", f"asked since its owner left: {', '.join(service.asked_for_enclaves())}")
 
     def steal(self) -> Iterator[Note]:
         """Real machines with the wrong code, and documents as they would be of the wrong enclave."""

@@ -93,6 +93,11 @@ class KeyService:
             raise ScenarioError(f"the KMS of {self.owner} let go of no key: {decrypted[-1:]}")
         return decrypted[-1]
 
+    def asked_for_enclaves(self) -> list[str]:
+        """What the coordinator and enclaves have asked for, in order."""
+        found = [str(each.get("operation")) for each in self.records()]
+        return [operation for operation in found if operation in ("AssumeRole", "Decrypt")]
+
     def apply(self, plan: Path, *options: str) -> str:
         """Puts a plan in place, as Terraform does at AWS; the ARN of the key."""
         return self.role.run("simulator", "kms", "apply", "--state", self.state, *options, plan).strip()
