@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from party_client.cli.kms_explain import KEPT_OUT_STATUS
+from protos.formats.calls import Refusal
 from scenarios.acts import Act, Acts, Note
 from scenarios.catalogue import Scenario
 from scenarios.errors import ScenarioError
@@ -149,7 +150,7 @@ class OfflineActs(Acts):
             said = {each["dataset"]: each["said"] for each in found}
             if set(said.values()) == {_ACCEPTED} and len(said) == len(self.scenario.owners):
                 break
-            if time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s or Refusal.KMS_DENIED in said.values():
                 raise ScenarioError(f"the enclave did not get all data: {said}")
             time.sleep(_POLL_S)
         for service in self.services:
