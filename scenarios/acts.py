@@ -51,6 +51,7 @@ class Acts:
         self.agreement = stage.table / f"{scenario.name}.agreement"
         self.files: dict[str, Path] = {}
         self.job = ""
+        self.serve_options: tuple[str | Path, ...] = ()
         self.released = pd.DataFrame()
         self.suppressed: list[str] = []
 
@@ -69,6 +70,10 @@ class Acts:
             ("The receipt is verified offline, with nobody left to ask", self.verify_receipt),
             ("The same question is answered in clear and compared", self.compare),
         ]
+
+    def agreement_text(self) -> str:
+        """The agreement as people write it."""
+        return self.scenario.agreement_file.read_text(encoding="utf-8")
 
     def make_identities(self) -> Iterator[Note]:
         """Keys for everybody, certificates for the connections."""
@@ -110,7 +115,7 @@ class Acts:
     def sign(self) -> Iterator[Note]:
         """One party compiles; every party reads what it would let happen, and signs the digest."""
         toml = self.stage.table / AGREEMENT_FILE
-        shutil.copy(self.scenario.agreement_file, toml)
+        toml.write_text(self.agreement_text(), encoding="utf-8")
         first = self.stage[self.scenario.parties[0]]
         made = first.ask("agreement", "compile", toml, "-o", self.agreement)
         yield Note(first.id, f"compiled; digest {made['digest'][:_DIGITS_SHOWN]}…")
@@ -134,7 +139,7 @@ class Acts:
 
     def start_coordinator(self) -> Iterator[Note]:
         """It relays and stores; it gets the agreement and the approvals."""
-        address = self.stage.start_coordinator()
+        address = self.stage.start_coordinator(*self.serve_options)
         yield Note(COORDINATOR, f"serves at {address} with mutual TLS")
         first = self.scenario.parties[0]
         self.stage[first].run("agreement", "submit", self.agreement, "--as", first)

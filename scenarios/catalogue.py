@@ -24,6 +24,8 @@ from scenarios.clinic import expected as clinic_expected
 from scenarios.files import write_table
 from scenarios.flights import data as flights_data
 from scenarios.flights import expected as flights_expected
+from scenarios.offline_parties import data as offline_data
+from scenarios.offline_parties import expected as offline_expected
 
 AGREEMENT_FILE: Final = "agreement.toml"
 Parameters = Mapping[str, int | str]
@@ -54,7 +56,7 @@ class Scenario:
     @property
     def agreement_file(self) -> Path:
         """The agreement as people write it."""
-        return Path(__file__).parent / self.name / AGREEMENT_FILE
+        return Path(__file__).parent / self.name.replace("-", "_") / AGREEMENT_FILE
 
     @cached_property
     def agreement(self) -> dict[str, Any]:
@@ -70,6 +72,11 @@ class Scenario:
     def owners(self) -> dict[str, str]:
         """Dataset id to its owner's id."""
         return {dataset["id"]: dataset["owner"] for dataset in self.agreement["datasets"]}
+
+    @property
+    def key_services(self) -> dict[str, dict[str, str]]:
+        """Owner's id to its KMS as the agreement names it; empty where keys are the enclave's own."""
+        return {item["owner"]: item["kms"] for item in self.agreement["datasets"] if "kms" in item}
 
     @property
     def query(self) -> str:
@@ -142,4 +149,15 @@ CLINIC: Final = Scenario(
     tables=clinic_data.tables,
     answer=clinic_expected.answer,
 )
-SCENARIOS: Final[Mapping[str, Scenario]] = {item.name: item for item in (FLIGHTS, CAMPAIGN, BANKS, CLINIC)}
+OFFLINE_PARTIES: Final = Scenario(
+    name="offline-parties",
+    question="Do renovated homes use less power?",
+    people={"utility": "Power utility", "housing": "Housing association", "city": "City climate office"},
+    files={"consumption": "consumption.parquet", "homes": "homes.csv"},
+    rows=100_000,
+    tables=offline_data.tables,
+    answer=offline_expected.answer,
+)
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    item.name: item for item in (FLIGHTS, CAMPAIGN, BANKS, CLINIC, OFFLINE_PARTIES)
+}

@@ -38,8 +38,11 @@ class Command:
     def __str__(self) -> str:
         return shlex.join(("concordat", *self.words))
 
-    def finish(self) -> str:
-        """Waits for the end, gives what was printed. Raises `CommandError` with the command's own words."""
+    def finish(self, *, status: int = 0) -> str:
+        """Waits for the end with this exit status, gives what was printed.
+
+        Raises `CommandError` with the command's own words.
+        """
         try:
             printed, said = self.process.communicate(timeout=COMMAND_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
@@ -47,14 +50,14 @@ class Command:
             raise ScenarioError(
                 f"{self.role.id}: `{self}` did not end within {COMMAND_TIMEOUT_S} s"
             ) from error
-        if self.process.returncode != 0:
+        if self.process.returncode != status:
             message, hint = _complaint(said)
             raise CommandError(f"{self.role.id}: `{self}` was refused: {message}", hint=hint)
         return printed
 
-    def answer(self) -> Any:
+    def answer(self, *, status: int = 0) -> Any:
         """As `finish`, for a command that was given `--json`: what it printed, parsed."""
-        return json.loads(self.finish())
+        return json.loads(self.finish(status=status))
 
     def end(self) -> None:
         """Ends the process and what it started, gently first; nothing happens if it has ended."""
@@ -78,12 +81,24 @@ class Role:
         self.home = home
         self.settings: dict[str, str] = {}
         """Environment variables beyond the plain ones, such as CONCORDAT_COORDINATOR."""
+        self._is_offline = False
         self._started: list[Command] = []
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def go_offline(self) -> None:
+        """Ends what this role still runs; from now on it does nothing any more."""
+        self.end()
+        self._is_offline = True
+
+    def come_back(self) -> None:
+        """Takes part again."""
+        self._is_offline = False
 
     def begin(self, *words: str | Path, log: Path | None = None) -> Command:
         """Starts `concordat` with these words, in this role's home. With `log`, what it says goes there."""
         said = tuple(map(str, words))
+        if self._is_offline:
+            raise ScenarioError(f"{self.id} is offline, and was to run `{shlex.join(('concordat', *said))}`")
         with contextlib.ExitStack() as stack:
             output = subprocess.PIPE if log is None else stack.enter_context(log.open("wb")).fileno()
             stack.enter_context(deferred())

@@ -16,6 +16,7 @@ import pandas as pd
 
 from scenarios.acts import Acts, Note
 from scenarios.catalogue import Scenario
+from scenarios.offline_parties.acts import OfflineActs
 from scenarios.stage import Stage
 
 
@@ -53,7 +54,7 @@ class Outcome:
 
 def play(scenario: Scenario, stage: Stage, observer: Observer, *, rows: int | None = None) -> Outcome:
     """Plays `scenario` with `rows` rows on `stage`. Raises `ScenarioError` at the first fault."""
-    acts = Acts(scenario, stage, rows)
+    acts = (OfflineActs if scenario.key_services else Acts)(scenario, stage, rows)
     steps = []
     for title, act in acts.in_order():
         observer.begins(title)

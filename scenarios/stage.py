@@ -45,7 +45,8 @@ class Stage:
         self.table = self.folder / "table"
         self.root = self.table / "root.pem"
         self.trust = UNSAFE_EMULATOR if place.root is None else ("--root", str(self.root))
-        self.roles = {name: Role(name, self.folder / name) for name in (*people, COORDINATOR, OPERATOR)}
+        self._certified = (*people, COORDINATOR, OPERATOR)
+        self.roles = {name: Role(name, self.folder / name) for name in self._certified}
         self.table.mkdir(parents=True, exist_ok=True)
         # Enclaves listen at Unix sockets, whose paths must be short; `folder` may be anywhere.
         self._sockets = Path(tempfile.mkdtemp(prefix="concordat-"))
@@ -62,11 +63,16 @@ class Stage:
     ) -> None:
         self.end()
 
+    def add(self, role_id: str) -> Role:
+        """Somebody beside the people, who has no certificate for the coordinator."""
+        self.roles[role_id] = Role(role_id, self.folder / role_id)
+        return self.roles[role_id]
+
     def hand_out_certificates(self) -> None:
         """A development authority signs a certificate for everybody; each gets their own key and no other."""
         made = self.folder / "authority"
-        self[OPERATOR].run("tls", "dev", made, *self.roles)
-        for role in self.roles.values():
+        self[OPERATOR].run("tls", "dev", made, *self._certified)
+        for role in map(self.__getitem__, self._certified):
             folder = role.home / "tls"
             folder.mkdir(mode=0o700)
             shutil.copy(made / "ca.pem", folder)
@@ -74,13 +80,14 @@ class Stage:
                 shutil.move(made / f"{role.id}{suffix}", folder)
             role.settings["CONCORDAT_TLS"] = str(folder)
 
-    def start_coordinator(self) -> str:
+    def start_coordinator(self, *options: str | Path) -> str:
         """Starts the coordinator and gives its address once it serves. Raises `ScenarioError`."""
         role = self[COORDINATOR]
         log = role.home / "log"
         serving = role.begin(
             *("coordinator", "serve", "--listen", "127.0.0.1:0", *self.place.serve),
             *("--state", role.home / "state", "--tls", role.home / "tls", "--operator", OPERATOR),
+            *options,
             log=log,
         )
         address = _address(serving, log)

@@ -52,31 +52,32 @@ class Enclave:
 
     def attest(self, nonce: bytes) -> Evidence:
         """A document for `nonce`, and the keys that it vouches for."""
-        body = self._call(Op.ATTEST, nonce=nonce).body
+        body = self.call(Op.ATTEST, nonce=nonce).body
         return Evidence(**decode_untrusted(body, max_bytes=FRAME_BODY_MAX_BYTES, what="evidence"))
 
     def take(self, upload: SealedUpload) -> bytes:
         """Hands over a whole upload, part by part as it stands there; the signed acceptance."""
         name = upload.upload_id
-        self._call(Op.BEGIN, upload.signed_header, dataset=upload.dataset, upload=name)
+        self.call(Op.BEGIN, upload.signed_header, dataset=upload.dataset, upload=name)
         for part in upload.parts:
-            self._call(Op.CHUNK, part.sealed, upload=name, number=part.number, last=part.last)
-        return self._call(Op.FINISH, upload.signed_manifest, upload=name).body
+            self.call(Op.CHUNK, part.sealed, upload=name, number=part.number, last=part.last)
+        return self.call(Op.FINISH, upload.signed_manifest, upload=name).body
 
     def run(self, run_id: bytes, signed_request: bytes) -> None:
         """Carries out a run."""
-        self._call(Op.RUN, signed_request, run=run_id)
+        self.call(Op.RUN, signed_request, run=run_id)
 
     def delivery(self, run_id: bytes, receiver: str) -> Delivery:
         """What a run released for one receiver."""
-        receipt = self._call(Op.RECEIPT, run=run_id).body
-        return Delivery(receipt, self._call(Op.RESULT, run=run_id, receiver=receiver).body)
+        receipt = self.call(Op.RECEIPT, run=run_id).body
+        return Delivery(receipt, self.call(Op.RESULT, run=run_id, receiver=receiver).body)
 
     def end(self) -> None:
         """Ends the machine."""
         self._launcher.end(self._address)
 
-    def _call(self, op: Op, body: bytes = b"", **fields: int | str | bytes) -> Frame:
+    def call(self, op: Op, body: bytes = b"", **fields: int | str | bytes) -> Frame:
+        """One call, which may be any."""
         with self._link() as link:
             return link.call(op, deadline_s=DEADLINE_S, body=body, **fields)
 
@@ -107,16 +108,19 @@ class Enclave:
 class Machines:
     """All machines of one play; a context manager that ends them."""
 
-    def __init__(self, folder: Path) -> None:
-        """Works on a copy of the enclave's code in `folder`, so that everybody measures the same files."""
-        self.state: Final = folder / "simulator"
+    def __init__(self, folder: Path, *, state: Path | None = None) -> None:
+        """Works on a copy of the enclave's code in `folder`, so that everybody measures the same files.
+
+        `state` is a simulator's whose root vouches for the machines; one of their own if None.
+        """
+        self.state: Final = state or folder / "simulator"
         self.source: Final = folder / "source"
         self._altered: Final = folder / "altered"
         self._consoles: Final = folder / "consoles"
         self._enclaves: list[Enclave] = []
         for package in _PACKAGES:
             _copy(default_source() / package, self.source / package)
-        self._consoles.mkdir()
+        self._consoles.mkdir(exist_ok=True)
 
     def __enter__(self) -> Machines:
         return self
@@ -135,6 +139,10 @@ class Machines:
 
     def altered(self) -> Enclave:
         """The image with one changed line."""
+        return self._boot(self.altered_source())
+
+    def altered_source(self) -> Path:
+        """The code of that image."""
         if not self._altered.exists():
             shutil.copytree(self.source, self._altered)
             path = self._altered / _CHANGED_FILE
@@ -142,7 +150,7 @@ class Machines:
             if _CHANGED_FROM not in text:
                 raise ScenarioError(f"{_CHANGED_FILE} has no {_CHANGED_FROM!r} to change")
             path.write_text(text.replace(_CHANGED_FROM, _CHANGED_TO, 1), encoding="utf-8")
-        return self._boot(self._altered)
+        return self._altered
 
     def _boot(self, source: Path, *options: str) -> Enclave:
         command = (sys.executable, "-m", "scenarios.machine", "run")

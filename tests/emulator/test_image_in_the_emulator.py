@@ -85,6 +85,18 @@ def test_flights_are_joined_in_the_image_and_every_cell_is_right() -> None:
     assert played["simulated"] is False
 
 
+def test_two_key_services_let_the_image_have_keys_of_owners_who_are_offline() -> None:
+    done = scenario("offline-parties", "--rows", "2000", "--image", image(), "--json")
+    assert done.returncode == 0, done.stderr
+    played = json.loads(done.stdout)
+    assert (played["matches"], played["unsigned_emulator"]) == (True, True)
+    (step,) = [each for each in played["steps"] if each["title"].startswith("Both KMS let go")]
+    measured = read_image(image()).measurements.pcr0.hex()
+    attested = [note["what"] for note in step["notes"] if note["what"].startswith("attested PCR0")]
+    assert len(attested) == 2
+    assert all(note.split()[2].rstrip("…,") in measured for note in attested)
+
+
 def test_attack_an_image_with_one_changed_byte_gets_no_data(tmp_path: Path) -> None:
     """The agreement names the image that was built; the operator starts one that differs in a blank."""
     source = Path(__file__).resolve().parents[2] / "enclave_compute/disclosure.py"

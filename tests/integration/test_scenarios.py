@@ -16,7 +16,24 @@ import pytest
 from scenarios.catalogue import SCENARIOS
 from scenarios.role import PACKAGES
 
-ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700, "clinic": 20_000}
+ROWS = {"flights": 30_000, "campaign": 60_000, "banks": 700, "clinic": 20_000, "offline-parties": 20_000}
+SAID = {
+    "flights": ["rows, every cell equal"],
+    "campaign": ["rows, every cell equal"],
+    "banks": ["rows, every cell equal"],
+    "clinic": ["noisy figures, each as close as its noise allows"],
+    "offline-parties": [
+        "rows, every cell equal",
+        *("an image with one changed line asks", "the agreed image asks, in debug mode"),
+        "statement 'DenyReadingByOtherCode' of the key policy denies it: StringNotEqualsIgnoreCase "
+        "kms:RecipientAttestation:ImageSha384 names",
+        "statement 'DenyReadingForOtherAgreements' of the key policy denies it: StringNotEqualsIgnoreCase "
+        "kms:RecipientAttestation:PCR16 names",
+        *("a document of the agreed enclave is shown again, six minutes later", "attestation/stale"),
+        *("the image of the ended release asks", "without the log: DenyReadingByOtherCode"),
+    ],
+}
+"""What everybody of a scenario finds out, in words of its notes."""
 PLAY = (sys.executable, "-m", "party_client.cli.main", "scenario")
 
 
@@ -50,6 +67,13 @@ def test_what_was_released_is_what_pandas_computes(played: tuple[Path, Any]) -> 
     assert said["noisy"] is (said["scenario"] == "clinic")
 
 
+def test_it_shows_what_its_page_says(played: tuple[Path, Any]) -> None:
+    _, said = played
+    notes = [note["what"] for step in said["steps"] for note in step["notes"]]
+    missing = [words for words in SAID[said["scenario"]] if not any(words in note for note in notes)]
+    assert not missing
+
+
 def test_something_was_held_back_and_the_receipt_says_so(played: tuple[Path, Any]) -> None:
     _, said = played
     assert said["suppressed"]
@@ -73,9 +97,11 @@ def test_every_private_key_is_in_one_home_only(played: tuple[Path, Any]) -> None
     for path in (path for path in folder.rglob("*.key*") if path.is_file()):
         homes.setdefault(path.read_bytes(), set()).add(path.relative_to(folder).parts[0])
     assert all(len(places) == 1 for places in homes.values())
+    scenario = SCENARIOS[said["scenario"]]
     assert {place for places in homes.values() for place in places} == {
-        *SCENARIOS[said["scenario"]].people,
+        *scenario.people,
         *("authority", "coordinator", "operator"),
+        *(f"{owner}-kms" for owner in scenario.key_services),
     }
 
 
