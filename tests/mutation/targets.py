@@ -98,7 +98,7 @@ _KMS: Final = {
     "answer": "answer",
     "signing": "signing",
 }
-_ERRANDS: Final = (f"{_ENCLAVE}_enclave_kms_errands.py", f"{_ADVERSARIAL}_kms_errands.py")
+_ERRANDS: Final = tuple(f"{_ENCLAVE}_enclave_kms_{name}.py" for name in ("errands", "request"))
 _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.py")
 
 TARGETS: Final = (

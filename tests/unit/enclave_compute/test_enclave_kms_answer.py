@@ -105,6 +105,16 @@ def test_what_kms_never_sends_is_refused(message: bytes, why: str) -> None:
     assert refused(message) == why
 
 
+def test_the_largest_head() -> None:
+    head = b"HTTP/1.1 200\r\nContent-Length: 0\r\nx: "
+    for more, fits in ((8 * limits.KIB - len(head), True), (8 * limits.KIB - len(head) + 1, False)):
+        message = head + b"x" * more + b"\r\n\r\n"
+        if fits:
+            assert read(message) == HttpAnswer(200, b"")
+        else:
+            assert refused(message) == "too long a head"
+
+
 def test_the_largest_body() -> None:
     size = limits.KMS_ANSWER_MAX_BYTES
     answer = read(f"HTTP/1.1 200\r\nContent-Length: {size}\r\n\r\n".encode(), bytes(size - 1), b"x")

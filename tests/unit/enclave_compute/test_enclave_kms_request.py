@@ -20,6 +20,7 @@ from enclave_compute.errors import RefusedError
 from enclave_compute.kms.recipient import Recipient
 from enclave_compute.kms.request import KeyAnswer
 from party_client.attestation.document import parse_untrusted
+from protos.formats import limits
 from protos.formats.binding import kms_recipient_user_data
 from protos.formats.kms import encryption_context
 from tests import kms_world
@@ -136,6 +137,32 @@ def test_a_key_by_its_alias_is_a_key_of_that_account(enclave: Wanting, kms: Kms)
         enclave.want(generating(where, where.alias_arn("state")))
         with pytest.raises(RefusedError, match="of another key than was asked for"):
             enclave.carry(kms.server.connected())
+
+
+@pytest.mark.parametrize("size", [1, limits.KMS_CIPHERTEXT_MAX_BYTES])
+def test_a_wrapping_has_the_sizes_that_kms_gives(enclave: Wanting, kms: Kms, size: int) -> None:
+    enclave.want(generating(service(kms.root)))
+    blob = base64.b64encode(bytes(size)).decode()
+    kms.change = lambda members: {**members, "CiphertextBlob": blob}
+    assert enclave.carry(kms.server.connected()).ciphertext == bytes(size)
+
+
+@pytest.mark.parametrize("size", [0, limits.KMS_CIPHERTEXT_MAX_BYTES + 1])
+def test_a_wrapping_of_another_size_is_refused(enclave: Wanting, kms: Kms, size: int) -> None:
+    enclave.want(generating(service(kms.root)))
+    blob = base64.b64encode(bytes(size)).decode()
+    kms.change = lambda members: {**members, "CiphertextBlob": blob}
+    with pytest.raises(RefusedError, match=rf"CiphertextBlob: got {size} bytes"):
+        enclave.carry(kms.server.connected())
+
+
+@pytest.mark.parametrize("key_arn", [None, 1, [KEY_ARN], {}])
+def test_a_key_by_its_alias_is_a_text(enclave: Wanting, kms: Kms, key_arn: Any) -> None:
+    where = service(kms.root)
+    enclave.want(generating(where, where.alias_arn("state")))
+    kms.change = lambda members: {**members, "KeyId": key_arn}
+    with pytest.raises(RefusedError, match="of another key than was asked for"):
+        enclave.carry(kms.server.connected())
 
 
 def test_repr_shows_no_key(enclave: Wanting, kms: Kms) -> None:
