@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,12 @@ SOCKET_PATH_MAX_BYTES: Final = 107
 _PID_NAME: Final = "machine.pid"
 _FOLDER_PREFIX: Final = "concordat-"
 _POLL_S: Final = 0.02
+_CREDENTIALS: Final = "AWS_"
+
+
+def _for_a_machine(ours: Mapping[str, str]) -> dict[str, str]:
+    """`ours` without what AWS's tools read: the coordinator's credentials are no business of a machine."""
+    return {name: value for name, value in ours.items() if not name.startswith(_CREDENTIALS)}
 
 
 class Machines:
@@ -44,7 +51,12 @@ class Machines:
             folder.mkdir(mode=0o700)
             with console.open("ab") as log:
                 child = subprocess.Popen(  # noqa: S603 - no shell; every argument is ours
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=_for_a_machine(os.environ),
                 )
             (folder / _PID_NAME).write_text(str(child.pid))
         except OSError as error:

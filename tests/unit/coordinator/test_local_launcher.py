@@ -98,6 +98,19 @@ def test_a_machine_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: p
     assert not launcher.is_alive(address)
 
 
+def test_a_machine_does_not_get_the_coordinators_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for a machine")
+    monkeypatch.setenv("CONCORDAT_HOME", "for a machine")
+    launcher = LocalLauncher((sys.executable, "-c", "import os; print(sorted(os.environ), flush=True)"))
+    launcher.launch(launcher.new_address(), console=tmp_path / "console")
+    eventually(lambda: b"]" in (tmp_path / "console").read_bytes())
+    printed = (tmp_path / "console").read_text()
+    assert "CONCORDAT_HOME" in printed
+    assert "AWS_" not in printed
+
+
 def test_a_machine_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
     launcher = LocalLauncher((str(tmp_path / "missing"),))
     address = launcher.new_address()
