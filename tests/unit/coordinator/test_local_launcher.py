@@ -104,8 +104,11 @@ def test_a_machine_does_not_get_the_coordinators_credentials(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for a machine")
     monkeypatch.setenv("CONCORDAT_HOME", "for a machine")
     launcher = LocalLauncher((sys.executable, "-c", "import os; print(sorted(os.environ), flush=True)"))
-    launcher.launch(launcher.new_address(), console=tmp_path / "console")
+    address = launcher.new_address()
+    launcher.launch(address, console=tmp_path / "console")
     eventually(lambda: b"]" in (tmp_path / "console").read_bytes())
+    eventually(lambda: not launcher.is_alive(address))
+    launcher.end(address)
     printed = (tmp_path / "console").read_text()
     assert "CONCORDAT_HOME" in printed
     assert "AWS_" not in printed
