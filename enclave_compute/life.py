@@ -14,6 +14,10 @@ from enclave_compute.binding import BindRequest, Bound, bind
 from enclave_compute.clock import NsmClock
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring.ledger import KeyLedger
+from enclave_compute.key_ring.ring import KeyRing
+from enclave_compute.key_ring.secrets import RingSecrets
+from enclave_compute.key_ring.uses import KeyUses
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.kms.errands import Errands
 from enclave_compute.kms.request import KeyRequest
@@ -36,6 +40,7 @@ class _Bound:
     errands: Errands
     slots: dict[str, Slot]
     runs: Runs
+    key_uses: KeyUses
 
 
 class Life:
@@ -146,8 +151,16 @@ class Life:
         return self._require(op).runs.released(run_id)
 
     def budget(self, signed_request: bytes) -> bytes:
-        """What is left of every query, signed; a run that is going on has not been charged yet."""
+        """What is left of every query and key, signed; a run that is going on has not been charged yet."""
         return self._require(Op.BUDGET).runs.budget(signed_request)
+
+    def public_keys(self, nonce: bytes) -> tuple[bytes, bytes]:
+        """(document, public halves of the key ring), fresh for the caller's nonce."""
+        return self._require(Op.KEYS).key_uses.public_keys(nonce)
+
+    def use_key(self, body: bytes) -> bytes:
+        """Use a key of the ring; the answer, sealed to whoever asked."""
+        return self._require(Op.KEY_USE).key_uses.use_untrusted(body)
 
     def close(self) -> None:
         """End this life; the keys go with it."""
@@ -170,8 +183,11 @@ class Life:
                 engine=engine,
                 errands=errands,
             )
-        runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock)
-        return _Bound(bound, keys, errands, slots, runs)
+        ledger = KeyLedger(agreement.keys)
+        runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock, key_ledger=ledger)
+        ring = KeyRing(agreement, RingSecrets.make(self._nsm, agreement.keys))
+        key_uses = KeyUses(bound, keys=keys, ring=ring, ledger=ledger, nsm=self._nsm, clock=self._clock)
+        return _Bound(bound, keys, errands, slots, runs, key_uses)
 
     def _require(self, op: Op) -> _Bound:
         require_allowed(op, self.phase)

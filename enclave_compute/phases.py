@@ -47,6 +47,8 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
     Op.RESULT: _COMPLETE,
     Op.RECEIPT: _COMPLETE,
     Op.BUDGET: _BOUND_AND_LATER,
+    Op.KEYS: _BOUND_AND_LATER,
+    Op.KEY_USE: _BOUND_AND_LATER,
     Op.CLOSE: frozenset(Phase),
 }
 """BIND stays allowed so that a repeated binding to the same agreement can be answered; another agreement is

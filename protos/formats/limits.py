@@ -66,6 +66,13 @@ RECEIPT_MAX_BYTES: Final = 4 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 BUDGET_MAX_BYTES: Final = 128 * KIB
 
+# Uses of keys that stay in the enclave. An input and its salt fill no more than a bucket of 1 MiB.
+KEY_INPUT_MAX_BYTES: Final = MIB - KIB
+KEY_REQUEST_MAX_BYTES: Final = 4 * KIB
+KEY_CALL_MAX_BYTES: Final = MIB + 512 * KIB
+KEY_ANSWER_MAX_BYTES: Final = MIB + 8 * KIB
+PUBLIC_KEYS_MAX_BYTES: Final = 64 * KIB
+
 # Frames between the coordinator and the enclave.
 FRAME_HEADER_MAX_BYTES: Final = 8 * KIB
 FRAME_BODY_MAX_BYTES: Final = 36 * MIB
