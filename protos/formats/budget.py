@@ -201,6 +201,8 @@ class Budget:
         queries = require_list(fields["queries"], what="queries", max_items=limits.QUERIES_MAX)
         privacy = require_list(fields["privacy"], what="privacy", max_items=limits.PARTIES_MAX)
         keys = require_list(fields["keys"], what="keys", max_items=KEYS_MAX)
+        if not queries and not keys:
+            raise FormatError("budget: of no query and no key")
         return cls(
             nonce=require_bytes(fields["nonce"], what="nonce", length=limits.NONCE_BYTES),
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),

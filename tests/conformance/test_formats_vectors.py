@@ -33,7 +33,7 @@ from protos.formats.result import SealedResult, open_result
 from protos.formats.schema import Column
 from protos.formats.sealed import ChunkOpener, acceptance_payload
 from tests.chunk_tables import unpacked
-from tests.conformance.formats import samples
+from tests.conformance.formats import sample_keys, samples
 from tests.conformance.formats.generate import VECTORS, shown, vectors
 from tests.conformance.formats.notation import from_json
 from tests.conformance.formats.readers import READERS, read_cbor
@@ -89,6 +89,7 @@ def test_reader_accepts_the_golden_message(name: str) -> None:
         "budget": samples.budget(),
         "signed-budget-request": samples.budget_request().encode(),
         "signed-budget": samples.budget().encode(),
+        **sample_keys.values(samples.agreement().digest(), samples.ENCLAVE_ID, samples.messages()),
     }
     assert read == expected[name]
 

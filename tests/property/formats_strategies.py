@@ -12,6 +12,8 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
+from protos.formats.key_answer import KeyAnswer, PublicKeys
+from protos.formats.key_use import KeyRequest
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import NOISE_KINDS, NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -22,6 +24,13 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
+from tests.property.key_strategies import (
+    KEY_ANSWERS,
+    KEY_BUDGETS,
+    KEY_REQUESTS,
+    PUBLIC_KEYS,
+    agreed_keys,
+)
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -189,6 +198,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
     pcrs = [draw(exactly(47)) + b"\x01" for _ in range(3)]
     asked = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
     held = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+    kept = draw(st.lists(NAMES, max_size=2, unique=True))
     start, end = sorted(draw(st.lists(COUNTS, min_size=2, max_size=2, unique=True)))
     return Agreement(
         id=draw(NAMES),
@@ -222,6 +232,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
         privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
         release_quorum=draw(st.none() | st.integers(1, len(owners))),
         state=draw(st.none() | state_terms(owners)),
+        keys=tuple(draw(agreed_keys(name=name, parties=owners, people=people)) for name in kept),
     )
 
 
@@ -289,6 +300,7 @@ BUDGETS = st.builds(
         max_size=3,
     ).map(tuple),
     privacy=st.lists(ACCOUNTS, max_size=2).map(tuple),
+    keys=st.lists(KEY_BUDGETS, max_size=2).map(tuple),
 )
 CLAIMS = st.builds(
     Claims,
@@ -321,7 +333,17 @@ CLAIMS = st.builds(
 MESSAGES: dict[
     str,
     st.SearchStrategy[
-        Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims | BudgetRequest | Budget
+        Agreement
+        | KeyBundle
+        | SealedHeader
+        | Manifest
+        | RunRequest
+        | Claims
+        | BudgetRequest
+        | Budget
+        | KeyRequest
+        | KeyAnswer
+        | PublicKeys
     ],
 ] = {
     "agreement": agreements(),
@@ -349,6 +371,9 @@ MESSAGES: dict[
         requested_by=NAMES,
     ),
     "budget": BUDGETS,
+    "key-request": KEY_REQUESTS,
+    "key-answer": KEY_ANSWERS,
+    "public-keys": PUBLIC_KEYS,
 }
 PARTS = st.binary(min_size=1, max_size=200)
 SEALED_RESULTS = st.builds(

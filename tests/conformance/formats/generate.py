@@ -12,12 +12,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from protos.formats import binding, cose, hpke, identifiers, query, receipt, result, schema, sealed
+from protos.formats import (
+    binding,
+    cose,
+    hpke,
+    identifiers,
+    key_use,
+    query,
+    receipt,
+    result,
+    schema,
+    sealed,
+)
 from protos.formats.canonical import Value, decode_untrusted, digest, encode
 from protos.formats.errors import SealError
+from protos.formats.key_answer import KEY_ANSWER_LABEL
 from protos.formats.limits import MIB
 from tests.chunk_tables import chunk
-from tests.conformance.formats import refused, samples
+from tests.conformance.formats import refused, sample_keys, samples
 from tests.conformance.formats.notation import to_json
 from tests.conformance.formats.sample_columns import COLUMNS
 
@@ -31,6 +43,9 @@ SIGNERS = {
     "signed-run-request": samples.ANALYST,
     "signed-budget-request": samples.ANALYST,
     "signed-budget": samples.ENCLAVE,
+    "signed-key-request": samples.ANALYST,
+    "key-approval": samples.AIRLINE,
+    "signed-key-answer": samples.ENCLAVE,
 }
 NOT_CBOR = frozenset({"padded-result", "frame"})
 
@@ -58,6 +73,8 @@ def messages() -> list[dict[str, Any]]:
         samples.agreement().digest(), b"a public key, DER", samples.ENCLAVE_ID
     )
     unsigned["user-data of a receipt"] = binding.receipt_user_data(samples.claims().encode())
+    public_keys = samples.messages()["public-keys"]
+    unsigned["user-data of public keys"] = binding.public_keys_user_data(public_keys)
     return [
         {
             "format": name,
@@ -107,6 +124,9 @@ def digests() -> list[dict[str, Any]]:
         (sealed.MANIFEST_LABEL, [samples.manifest().encode()]),
         (receipt.CLAIMS_LABEL, [samples.claims().encode()]),
         (result.RESULT_LABEL, [samples.RESULT]),
+        (binding.PUBLIC_KEYS_LABEL, [samples.messages()["public-keys"]]),
+        (key_use.KEY_REQUEST_LABEL, [samples.messages()["key-request"]]),
+        (key_use.KEY_INPUT_LABEL, [sample_keys.SALT, sample_keys.INPUT]),
     ]
     return [
         {"label": label, "parts": [part.hex() for part in parts], "digest": digest(label, *parts).hex()}
@@ -120,11 +140,29 @@ def seals() -> list[dict[str, str]]:
     opened = [
         ("enclave", header.context.info(), samples.DATA_KEY, header.wrapped_key),
         ("analyst", sealed_result.context.info(), result.pad(samples.RESULT), sealed_result.sealed),
+        ("enclave", *key_input(), samples.sealed_once("key_input")),
+        ("analyst", *key_answer(), samples.sealed_once("key_answer")),
     ]
     return [
         {"receiver": receiver, "info": info.hex(), "plaintext": plaintext.hex(), "bytes": data.hex()}
         for receiver, info, plaintext, data in opened
     ]
+
+
+def key_request() -> key_use.KeyRequest:
+    return sample_keys.request(samples.agreement().digest(), samples.ENCLAVE_ID)
+
+
+def key_input() -> tuple[bytes, bytes]:
+    """(info, plaintext) of an input on its way to the enclave."""
+    info = encode({"label": key_use.KEY_INPUT_LABEL, "request": key_request().digest()})
+    return info, result.pad(sample_keys.SALT + sample_keys.INPUT)
+
+
+def key_answer() -> tuple[bytes, bytes]:
+    """(info, plaintext) of an answer on its way to whoever asked."""
+    info = {"label": KEY_ANSWER_LABEL, "request": key_request().digest(), "receiver": "analyst"}
+    return encode(info), result.pad(samples.messages()["signed-key-answer"])
 
 
 def chunks() -> dict[str, Any]:
@@ -204,7 +242,9 @@ def seal_once() -> None:
         sealed_key, sealed_result = samples.sealed_once("wrapped_key"), samples.sealed_result()
         samples.ENCLAVE.receiving.open(sealed_key, info=samples.sealed_context().info())
         result.open_result(sealed_result, key=samples.ANALYST.receiving)
-    except (FileNotFoundError, SealError):
+        samples.ENCLAVE.receiving.open(samples.sealed_once("key_input"), info=key_input()[0])
+        samples.ANALYST.receiving.open(samples.sealed_once("key_answer"), info=key_answer()[0])
+    except (FileNotFoundError, KeyError, SealError):
         context = samples.sealed_context()
         wrapped = hpke.seal(
             samples.DATA_KEY, public_key=samples.ENCLAVE.receiving.public_key, info=context.info()
@@ -214,7 +254,13 @@ def seal_once() -> None:
             context=samples.result_context(),
             receiving_key=samples.ANALYST.receiving.public_key,
         )
-        text = json.dumps({"wrapped_key": wrapped.hex(), "sealed_result": made.sealed.hex()}, indent=1)
+        once = {"wrapped_key": wrapped, "sealed_result": made.sealed}
+        for name, person, (info, plaintext) in (
+            ("key_input", samples.ENCLAVE, key_input()),
+            ("key_answer", samples.ANALYST, key_answer()),
+        ):
+            once[name] = hpke.seal(plaintext, public_key=person.receiving.public_key, info=info)
+        text = json.dumps({name: sealed.hex() for name, sealed in once.items()}, indent=1)
         samples.SEALED_ONCE.write_text(text + "\n", encoding="utf-8")
         samples.sealed_result.cache_clear()
 

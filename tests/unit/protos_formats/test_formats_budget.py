@@ -94,7 +94,7 @@ ONE = budget().queries[0].to_value()
     [
         ({"nonce": b""}, "nonce: got 0 bytes"),
         ({"at_s": -1}, "at_s: got -1"),
-        ({"queries": []}, "queries: got 0 items, expected at least 1"),
+        ({"queries": [], "keys": []}, "of no query and no key"),
         ({"queries": [ONE] * 257}, "queries: got 257 items, expected at most 256"),
         ({"queries": [{**ONE, "windows": []}]}, "windows: got 0 items"),
         ({"queries": [{**ONE, "windows": ONE["windows"] * 3}]}, "windows: got 6 items, expected at most 5"),
