@@ -27,8 +27,10 @@ from protos.formats.limits import (
     BUDGET_MAX_BYTES,
     DATASETS_MAX,
     FRAME_BODY_MAX_BYTES,
+    KEY_ANSWER_MAX_BYTES,
     KIB,
     PARTIES_MAX,
+    PUBLIC_KEYS_MAX_BYTES,
     RECEIPT_MAX_BYTES,
 )
 
@@ -63,6 +65,14 @@ class Evidence:
 
     document: bytes
     key_bundle: bytes
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """A fresh attestation document and the public keys that it vouches for."""
+
+    document: bytes
+    public_keys: bytes
 
 
 class Enclaves:
@@ -174,6 +184,28 @@ class Enclaves:
         frame = self._call(job, Op.BUDGET, body=signed_request)
         with _well_formed():
             return require_bytes(frame.body, what="budget", max_length=BUDGET_MAX_BYTES)
+
+    def public_keys(self, job: Job, nonce: bytes) -> PublicKeys:
+        """A document for this nonce over the public halves of the enclave's keys."""
+        frame = self._call(job, Op.KEYS, nonce=nonce)
+        with _well_formed():
+            most = ATTESTATION_DOCUMENT_MAX_BYTES + PUBLIC_KEYS_MAX_BYTES + KIB
+            answer = decode_untrusted(frame.body, max_bytes=most, what="public keys")
+            fields = require_fields(answer, frozenset({"document", "public_keys"}), what="public keys")
+            return PublicKeys(
+                document=require_bytes(
+                    fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
+                ),
+                public_keys=require_bytes(
+                    fields["public_keys"], what="public keys", max_length=PUBLIC_KEYS_MAX_BYTES
+                ),
+            )
+
+    def use_key(self, job: Job, *, call: bytes) -> bytes:
+        """The sealed answer to one use of a key."""
+        frame = self._call(job, Op.KEY_USE, body=call)
+        with _well_formed():
+            return require_bytes(frame.body, what="key answer", max_length=KEY_ANSWER_MAX_BYTES)
 
     def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
         with self.link(job) as link:
