@@ -63,7 +63,8 @@ def test_a_use_is_answered_counted_and_shown_in_the_budget(bound: Enclave, agree
 
 
 def test_keys_need_no_datasets_and_no_queries(bound: Enclave, agreed: Agreement) -> None:
-    assert agreed.datasets == agreed.queries == ()
+    assert not agreed.datasets
+    assert not agreed.queries
     assert output(bound, agreed, "codes", "hmac", MESSAGE) is not None
 
 
