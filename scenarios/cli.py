@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from party_client.cli.present import console, emit, json_option
+from scenarios.acts import Acts
 from scenarios.catalogue import SCENARIOS, Scenario
 from scenarios.comparison import rows_of
 from scenarios.hostile.command import play_hostile
@@ -21,10 +22,11 @@ from scenarios.place import SIMULATED, Place, emulated
 from scenarios.presentation import Telling
 from scenarios.runner import Outcome, play
 from scenarios.stage import Stage
+from scenarios.tokens.acts import TOKENS, TokenActs
 
 
 @click.command(name="scenario")
-@click.argument("name", type=click.Choice(sorted([*SCENARIOS, HOSTILE])))
+@click.argument("name", type=click.Choice(sorted([*SCENARIOS, TOKENS.name, HOSTILE])))
 @click.option(
     "--rows", type=click.IntRange(min=1), help="Rows of the large datasets; default: as its page says."
 )
@@ -79,14 +81,14 @@ def command(
         with ExitStack() as held:
             play_hostile(_folder(keep, held), as_json=as_json)
         return
-    scenario = SCENARIOS[name]
+    scenario, kind = (TOKENS, TokenActs) if name == TOKENS.name else (SCENARIOS[name], Acts)
     with ExitStack() as held:
         folder = _folder(keep, held)
         stage = held.enter_context(Stage(folder, scenario.people, place=place))
         telling = Telling(Console(quiet=True) if as_json else console())
         held.callback(telling.interrupted)
         telling.opening(scenario, place)
-        outcome = play(scenario, stage, telling, rows=rows)
+        outcome = play(scenario, stage, telling, rows=rows, kind=kind)
         telling.closing(outcome)
     if as_json:
         emit(as_json, _facts(scenario, outcome, keep, place), lambda _: None)
