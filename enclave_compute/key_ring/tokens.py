@@ -20,7 +20,7 @@ from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
 from protos.formats.key_ring import TOKEN_BYTES, VALUES_IN_USE_MAX, identifier_column
 
-_MEMORY_MIB: Final = 128
+_MEMORY_MIB: Final = 64
 _NO_TOKEN: Final = bytes(TOKEN_BYTES)
 _IDENTIFIERS: Final = "_identifiers"
 
