@@ -1,4 +1,4 @@
-"""Every kind of key in an enclave that is a confined process: made and used there; what comes out verifies."""
+"""Every kind of key in an enclave that is a confined process: made and used there, and what comes out."""
 
 from __future__ import annotations
 

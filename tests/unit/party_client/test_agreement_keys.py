@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from party_client.agreements import check, compile_toml, diff
+from party_client.agreements import check, compile_toml, diff, granting
 from party_client.agreements.errors import AgreementError
 from party_client.agreements.keys_text import key_bounds, key_checks
 from party_client.attestation import TrustedRoots
@@ -165,3 +165,8 @@ def test_without_keys_an_agreement_needs_datasets_and_queries() -> None:
         if len(empty) == 1:
             with pytest.raises(Exception, match="empty means nothing is allowed"):
                 replace(world.agreement(bytes(32)), keys=key_world.KEYS, **empty)
+
+
+def test_where_there_are_no_queries_there_are_no_grants_to_find() -> None:
+    with pytest.raises(AgreementError, match="needs no grants"):
+        granting(key_world.agreement(bytes(32)))
