@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from party_client.attestation import TrustedRoots
 from party_client.leak_report import leak_report
 from party_client.pages.leak_report_page import leak_report_page
 from protos.formats.agreement import Agreement
+from protos.formats.errors import FormatError
 from protos.formats.key_ring import AgreedKey
 from tests import key_world, world
 from tests.unit.party_client.written_agreement import write
@@ -158,13 +158,17 @@ def test_an_agreement_on_keys_alone_is_checked_and_shown(compiled: Compile) -> N
     )
 
 
-def test_without_keys_an_agreement_needs_datasets_and_queries() -> None:
-    for empty in ({"datasets": ()}, {"queries": ()}, {"datasets": (), "queries": ()}):
-        with pytest.raises(Exception, match="empty means nothing is allowed"):
-            world.agreement(bytes(32), **empty)
-        if len(empty) == 1:
-            with pytest.raises(Exception, match="empty means nothing is allowed"):
-                replace(world.agreement(bytes(32)), keys=key_world.KEYS, **empty)
+@pytest.mark.parametrize("missing", ["datasets", "queries"])
+def test_what_is_computed_needs_both_datasets_and_queries(missing: str) -> None:
+    empty: dict[str, object] = {missing: ()}
+    for keys in ((), key_world.KEYS):
+        with pytest.raises(FormatError, match="empty means nothing is allowed"):
+            world.agreement(bytes(32), **{**empty, "keys": keys})
+
+
+def test_an_agreement_on_nothing_is_none() -> None:
+    with pytest.raises(FormatError, match="empty means nothing is allowed"):
+        key_world.agreement(bytes(32), ())
 
 
 def test_where_there_are_no_queries_there_are_no_grants_to_find() -> None:
