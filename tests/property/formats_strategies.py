@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Context, Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,8 +13,6 @@ from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
 from protos.formats.budget import WINDOWS, Budget, BudgetRequest, Charge, QueryBudget, WindowLeft
 from protos.formats.canonical import Value
-from protos.formats.key_answer import KeyAnswer, PublicKeys
-from protos.formats.key_use import KeyRequest
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import NOISE_KINDS, NoiseKind, PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
@@ -24,13 +23,7 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
-from tests.property.key_strategies import (
-    KEY_ANSWERS,
-    KEY_BUDGETS,
-    KEY_REQUESTS,
-    PUBLIC_KEYS,
-    agreed_keys,
-)
+from tests.property.key_strategies import KEY_BUDGETS, KEY_MESSAGES, agreed_keys
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -330,22 +323,7 @@ CLAIMS = st.builds(
     budget=st.lists(CHARGES, min_size=1, max_size=5).map(tuple),
     privacy=st.lists(PRIVACY_CHARGES, max_size=2).map(tuple),
 )
-MESSAGES: dict[
-    str,
-    st.SearchStrategy[
-        Agreement
-        | KeyBundle
-        | SealedHeader
-        | Manifest
-        | RunRequest
-        | Claims
-        | BudgetRequest
-        | Budget
-        | KeyRequest
-        | KeyAnswer
-        | PublicKeys
-    ],
-] = {
+MESSAGES: dict[str, st.SearchStrategy[Any]] = {
     "agreement": agreements(),
     "key-bundle": st.builds(
         KeyBundle, enclave_id=exactly(16), hpke_public_key=exactly(1216), signing_key=exactly(32)
@@ -371,9 +349,7 @@ MESSAGES: dict[
         requested_by=NAMES,
     ),
     "budget": BUDGETS,
-    "key-request": KEY_REQUESTS,
-    "key-answer": KEY_ANSWERS,
-    "public-keys": PUBLIC_KEYS,
+    **KEY_MESSAGES,
 }
 PARTS = st.binary(min_size=1, max_size=200)
 SEALED_RESULTS = st.builds(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from protos.formats.key_answer import KeyAnswer, PublicKey, PublicKeys
@@ -65,6 +67,11 @@ PUBLIC_KEYS = st.builds(
         st.builds(PublicKey, NAMES, st.sampled_from(sorted(PUBLIC_KINDS)), st.binary(min_size=1)), max_size=3
     ).map(tuple),
 )
+KEY_MESSAGES: dict[str, st.SearchStrategy[Any]] = {
+    "key-request": KEY_REQUESTS,
+    "key-answer": KEY_ANSWERS,
+    "public-keys": PUBLIC_KEYS,
+}
 KEY_BUDGETS = st.builds(
     KeyBudget,
     NAMES,
