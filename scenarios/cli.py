@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 
 from party_client.cli.present import console, emit, json_option
-from scenarios.acts import Acts
 from scenarios.catalogue import SCENARIOS, Scenario
 from scenarios.comparison import rows_of
 from scenarios.hostile.command import play_hostile
@@ -81,7 +80,7 @@ def command(
         with ExitStack() as held:
             play_hostile(_folder(keep, held), as_json=as_json)
         return
-    scenario, kind = (TOKENS, TokenActs) if name == TOKENS.name else (SCENARIOS[name], Acts)
+    scenario, kind = (TOKENS, TokenActs) if name == TOKENS.name else (SCENARIOS[name], None)
     with ExitStack() as held:
         folder = _folder(keep, held)
         stage = held.enter_context(Stage(folder, scenario.people, place=place))
