@@ -231,3 +231,13 @@ def test_rsa_keys_are_made_with_the_others(enclave: Enclave, agreed: Agreement) 
     agreed = key_world.agreement(root, (mine, TOKENS))
     enclave.bind(agreed)
     assert output(enclave, agreed, "rsa_sign", "sign", MESSAGE) is not None
+
+
+def test_what_has_no_use_left_is_not_even_opened(enclave: Enclave, agreed: Agreement) -> None:
+    agreed = key_world.agreement(
+        agreed.releases[0].root_sha256, (key("once", "ed25519", "sign", max_uses=1),)
+    )
+    enclave.bind(agreed)
+    output(enclave, agreed, "once", "sign", MESSAGE)
+    with refused(Refusal.NO_USES_LEFT):
+        answered(enclave, use(agreed, enclave.keys(), "once", "sign", MESSAGE, sealed_content=b"another"))
