@@ -128,18 +128,7 @@ class Enclaves:
     def attest(self, job: Job, nonce: bytes) -> Evidence:
         """A document for this nonce."""
         frame = self._call(job, Op.ATTEST, nonce=nonce)
-        with _well_formed():
-            most = ATTESTATION_DOCUMENT_MAX_BYTES + _KEY_BUNDLE_MAX_BYTES + KIB
-            answer = decode_untrusted(frame.body, max_bytes=most, what="evidence")
-            fields = require_fields(answer, frozenset({"document", "key_bundle"}), what="evidence")
-            return Evidence(
-                document=require_bytes(
-                    fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
-                ),
-                key_bundle=require_bytes(
-                    fields["key_bundle"], what="key bundle", max_length=_KEY_BUNDLE_MAX_BYTES
-                ),
-            )
+        return Evidence(*_attested(frame.body, "key_bundle", max_bytes=_KEY_BUNDLE_MAX_BYTES))
 
     def begin(self, job: Job, *, dataset: str, upload_id: bytes, signed_header: bytes) -> Errand | None:
         """Let the enclave check the header before any chunk comes; the errand that it wants for the key."""
@@ -188,18 +177,7 @@ class Enclaves:
     def public_keys(self, job: Job, nonce: bytes) -> PublicKeys:
         """A document for this nonce over the public halves of the enclave's keys."""
         frame = self._call(job, Op.KEYS, nonce=nonce)
-        with _well_formed():
-            most = ATTESTATION_DOCUMENT_MAX_BYTES + PUBLIC_KEYS_MAX_BYTES + KIB
-            answer = decode_untrusted(frame.body, max_bytes=most, what="public keys")
-            fields = require_fields(answer, frozenset({"document", "public_keys"}), what="public keys")
-            return PublicKeys(
-                document=require_bytes(
-                    fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
-                ),
-                public_keys=require_bytes(
-                    fields["public_keys"], what="public keys", max_length=PUBLIC_KEYS_MAX_BYTES
-                ),
-            )
+        return PublicKeys(*_attested(frame.body, "public_keys", max_bytes=PUBLIC_KEYS_MAX_BYTES))
 
     def use_key(self, job: Job, *, call: bytes) -> bytes:
         """The sealed answer to one use of a key."""
@@ -210,6 +188,18 @@ class Enclaves:
     def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
         with self.link(job) as link:
             return link.call(op, deadline_s=self.deadlines.call_s, body=body, **fields)
+
+
+def _attested(body: bytes, what: str, *, max_bytes: int) -> tuple[bytes, bytes]:
+    """(document, the bytes that stand as `what` beside it)."""
+    with _well_formed():
+        most = ATTESTATION_DOCUMENT_MAX_BYTES + max_bytes + KIB
+        answer = decode_untrusted(body, max_bytes=most, what=what)
+        fields = require_fields(answer, frozenset({"document", what}), what=what)
+        document = require_bytes(
+            fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
+        )
+        return document, require_bytes(fields[what], what=what, max_length=max_bytes)
 
 
 def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
