@@ -11,7 +11,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -108,6 +108,29 @@ def test_curves_are_the_agreed_ones(ring: KeyRing) -> None:
     keys = [public(ring, name) for name in ("p256", "p384")]
     curves = [key.curve.name for key in keys if isinstance(key, ec.EllipticCurvePublicKey)]
     assert curves == ["secp256r1", "secp384r1"]
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+P384_ORDER = (
+    0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+)
+
+
+@pytest.mark.parametrize(
+    ("key_id", "curve", "order", "length"),
+    [("p256", ec.SECP256R1(), P256_ORDER, 40), ("p384", ec.SECP384R1(), P384_ORDER, 56)],
+)
+def test_scalars_follow_from_the_seed(
+    ring: KeyRing, agreed: Agreement, *, key_id: str, curve: ec.EllipticCurve, order: int, length: int
+) -> None:
+    """FIPS 186-5, A.2.1: c mod (n - 1) + 1."""
+    scalar = int.from_bytes(derived(agreed, key_id, length), "big") % (order - 1) + 1
+    assert public(ring, key_id) == ec.derive_private_key(scalar, curve).public_key()
+
+
+def test_the_edwards_key_is_the_derived_one(ring: KeyRing, agreed: Agreement) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(derived(agreed, "edwards", 32))
+    assert public(ring, "edwards") == key.public_key()
 
 
 def test_only_what_was_encrypted_to_the_public_half_decrypts(ring: KeyRing, agreed: Agreement) -> None:
