@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring import operations
 from enclave_compute.key_ring.ring import KeyRing
 from enclave_compute.key_ring.secrets import RingSecrets
 from protos.formats.agreement import Agreement
@@ -102,6 +103,21 @@ def test_signatures_verify_with_the_public_half_and_over_nothing_else(
     SIGNING[key_id](public(ring, key_id), signature, MESSAGE)
     with pytest.raises(InvalidSignature):
         SIGNING[key_id](public(ring, key_id), signature, MESSAGE + b".")
+
+
+@pytest.mark.parametrize("key_id", ["p256", "p384", "edwards"])
+def test_the_same_message_has_one_signature(ring: KeyRing, agreed: Agreement, key_id: str) -> None:
+    """So that an answer that is made again says nothing that was not counted."""
+    assert len({made(ring, agreed, key_id, "sign", MESSAGE) for _ in range(3)}) == 1
+
+
+def test_no_key_does_what_is_not_of_its_kind() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(SEED)
+    with pytest.raises(TypeError):
+        operations.sign(SEED, "hmac-sha256", MESSAGE)
+    for use in (operations.code, operations.decrypt):
+        with pytest.raises(TypeError):
+            use(private, MESSAGE)
 
 
 def test_curves_are_the_agreed_ones(ring: KeyRing) -> None:
