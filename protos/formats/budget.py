@@ -169,6 +169,15 @@ class Budget:
     queries: tuple[QueryBudget, ...]
     privacy: tuple[PrivacySpent, ...] = ()
     """Of every owner with a privacy budget, in the order of the agreement."""
+    sequence: int = 0
+    """Of the ledger's last entry; 0: there is none yet."""
+    head: bytes = bytes(DIGEST_BYTES)
+    """The ledger's head after it."""
+
+    def __post_init__(self) -> None:
+        require_int(self.sequence, what="budget: sequence")
+        if (self.sequence == 0) != (self.head == bytes(DIGEST_BYTES)):
+            raise FormatError("budget: a head if and only if the ledger has an entry")
 
     def encode(self) -> bytes:
         """Canonical bytes, signed as COSE type `BUDGET_LABEL` by the key of the enclave's bundle."""
@@ -181,6 +190,8 @@ class Budget:
                 "at_s": self.at_s,
                 "queries": [query.to_value() for query in self.queries],
                 "privacy": [account.to_value() for account in self.privacy],
+                "sequence": self.sequence,
+                "head": self.head,
             }
         )
 
@@ -190,7 +201,7 @@ class Budget:
         fields = decode_map_untrusted(
             data,
             label=BUDGET_LABEL,
-            keys=frozenset({"nonce", "agreement", "enclave", "at_s", "queries", "privacy"}),
+            keys=_BUDGET_KEYS,
             max_bytes=limits.BUDGET_MAX_BYTES,
         )
         queries = require_list(fields["queries"], what="queries", max_items=limits.QUERIES_MAX, min_items=1)
@@ -202,7 +213,14 @@ class Budget:
             at_s=require_int(fields["at_s"], what="at_s"),
             queries=tuple(map(QueryBudget.from_value_untrusted, queries)),
             privacy=tuple(map(PrivacySpent.from_value_untrusted, privacy)),
+            sequence=fields["sequence"],
+            head=require_bytes(fields["head"], what="head", length=DIGEST_BYTES),
         )
+
+
+_BUDGET_KEYS: Final = frozenset(
+    {"nonce", "agreement", "enclave", "at_s", "queries", "privacy", "sequence", "head"}
+)
 
 
 def _require_window(window: Value) -> None:

@@ -66,6 +66,11 @@ RECEIPT_MAX_BYTES: Final = 4 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 BUDGET_MAX_BYTES: Final = 128 * KIB
 
+# State that outlives its enclave. A record has the claims of a run (64 KiB) and its signed request.
+STATE_RECORD_MAX_BYTES: Final = 128 * KIB
+STATE_RECORDS_MAX: Final = 2**16
+STATE_STATEMENT_MAX_BYTES: Final = 4 * KIB
+
 # Frames between the coordinator and the enclave.
 FRAME_HEADER_MAX_BYTES: Final = 8 * KIB
 FRAME_BODY_MAX_BYTES: Final = 36 * MIB
