@@ -1,8 +1,8 @@
 """One entry of a ledger with what is kept beside it, and the seal around both.
 
-The key has a part from KMS and one from each witness, and differs from life to life: two lives that go on from
-the same state never seal two entries under one key and nonce. The seal is tied to everything in the record that
-is readable. What does not open says nothing about why. Follows `protos/README.md`, "State".
+The key has a part from KMS and one from each witness, and differs from life to life: two lives that go on
+from the same state never seal two entries under one key and nonce. The seal is tied to everything in the
+record that is readable. What does not open says nothing about why. Follows `protos/README.md`, "State".
 """
 
 from __future__ import annotations

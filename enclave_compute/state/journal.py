@@ -32,6 +32,16 @@ class Journal:
         """Whose records these are."""
         return self._place.life
 
+    @property
+    def agreement_digest(self) -> bytes:
+        """Under which agreement."""
+        return self._place.agreement_digest
+
+    @property
+    def enclave_id(self) -> bytes:
+        """Whose ledger it is."""
+        return self._place.enclave_id
+
     def require_room(self) -> None:
         """Raises `RefusedError` when a state can have no further entry."""
         if self._first + len(self._records) > limits.STATE_RECORDS_MAX:

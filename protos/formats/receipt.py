@@ -122,8 +122,7 @@ class Claims:
     sequence: int
     """Place in the enclave's ledger: 1, 2, 3, …; where the agreement has `state`, events count as well."""
     previous: bytes
-    """Head of the ledger before, 48 zero bytes before its first entry. After a release it is the digest of its
-    claims."""
+    """Head of the ledger before, zeros before its first entry; after a release it is the claims' digest."""
     runs_left: int
     """Runs of this query that remain after this one in this enclave life, if time lets them."""
     budget: tuple[Charge, ...]

@@ -1,4 +1,4 @@
-"""What an enclave's state is outside of it: sealed records, and what witnesses say before it is taken up again.
+"""What an enclave's state is outside of it: sealed records, and what witnesses say before it is taken up.
 
 A ledger of runs and events is one chain; each entry leaves the enclave as a record, sealed under a key that
 KMS and all witnesses have a part in. Whoever keeps the records could leave some out: so an enclave takes a
@@ -57,9 +57,7 @@ class LedgerEvent:
 
     def __post_init__(self) -> None:
         if self.kind not in EVENTS:
-            raise FormatError(
-                f"ledger event: got {str(self.kind)[:64]!r}, expected one of {sorted(EVENTS)}"
-            )
+            raise FormatError(f"ledger event: got {str(self.kind)[:64]!r}, expected one of {sorted(EVENTS)}")
         require_int(self.sequence, what="ledger event: sequence", low=1)
         require_text(self.subject, what="ledger event: subject", max_characters=limits.NAME_MAX_CHARACTERS)
 
@@ -261,9 +259,7 @@ class KnownState:
     @classmethod
     def from_value_untrusted(cls, value: Value) -> KnownState:
         """Inverse of `to_value`."""
-        fields = require_fields(
-            value, frozenset({"enclave", "life", "sequence", "head"}), what="known state"
-        )
+        fields = require_fields(value, frozenset({"enclave", "life", "sequence", "head"}), what="known state")
         return cls(
             enclave_id=_id(fields["enclave"], "enclave id"),
             life=_id(fields["life"], "life"),

@@ -19,7 +19,7 @@ from tests.privacy_world import plan_of
 TOTALS = world.query(max_runs=2)
 OTHERS = world.query(id="others", max_runs=5)
 PLAN = plan_of(noise=None, privacy=())
-RELEASE = Release(b"request", b"receipt", {"analyst": b"sealed"})
+RELEASE = Release(bytes(16), b"request", ("analyst",), b"receipt", {"analyst": b"sealed"})
 
 
 def ledger(total_runs: int = 5) -> Ledger:
