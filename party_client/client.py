@@ -1,7 +1,7 @@
 """The Python interface of a party or an analyst: everything the command does, as one typed object.
 
 Nothing the coordinator says is believed: `upload` verifies the enclave before it seals, `result` verifies the
-receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
+receipt before it opens, `witness` compares what it has seen. Raises `ConcordatError` subclasses, nothing else.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from party_client.runs import (
     require_dataset,
     require_runnable,
 )
+from party_client.state_memory import StateMemory
 from party_client.transport import Coordinator, DeadlineError, TransportError, UnavailableError
 from party_client.upload import Acceptance, Upload
+from party_client.witnessing import Decided, Statement, make_statement, verify_proposal_untrusted
 from protos.formats import cose
 from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
@@ -342,7 +344,31 @@ class Client:
         verified = enclave or self.verify(job_id, agreed)
         nonce, signed = budget_request(agreed.agreement, verified, self.identity)
         answer = self.coordinator.get_budget(job_id, signed)
-        return verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
+        left = verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
+        if agreed.agreement.state is not None:
+            memory = self._memory(agreed.agreement)
+            memory.saw(left.enclave_id, sequence=left.sequence, head=left.head)
+        return left
+
+    def witness(self, job_id: str, agreement: Agreed, *, decided: Decided | None = None) -> Statement:
+        """Verifies the enclave, and lets it take up what it proposes, unless this party knows better.
+
+        Raises `WitnessError`, `StateForkedError`, `AttestationError`, `SignatureError` or `TransportError`.
+        """
+        agreed = agreed_releases(agreement)
+        enclave = self.verify(job_id, agreed)
+        statement = make_statement(
+            verify_proposal_untrusted(
+                self.coordinator.get_state_proposal(job_id), agreement=agreed.agreement, enclave=enclave
+            ),
+            agreement=agreed.agreement,
+            enclave=enclave,
+            identity=self.identity,
+            memory=self._memory(agreed.agreement),
+            decided=decided or Decided(),
+        )
+        self.coordinator.put_state_statement(job_id, statement.signed)
+        return statement
 
     def result(
         self,
@@ -362,10 +388,19 @@ class Client:
         receipt, sealed = self.coordinator.fetch_result(
             job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
         )
-        return open_verified(
+        result = open_verified(
             sealed,
             receipt,
             expected=Expected(agreement, run_id, query_id, parameters),
             identity=self.identity,
             roots=self.roots,
         )
+        if result.receipt.agreement.state is not None:
+            claims, memory = result.receipt.claims, self._memory(result.receipt.agreement)
+            memory.saw(
+                claims.enclave_id, sequence=claims.sequence, head=claims.head(), previous=claims.previous
+            )
+        return result
+
+    def _memory(self, agreement: Agreement) -> StateMemory:
+        return StateMemory(self.state / "states", agreement.digest())

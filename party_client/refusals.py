@@ -30,6 +30,9 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     Refusal.KMS_DENIED: "the owner's KMS refused its key: the owner finds out why, `concordat kms explain` "
     "and `concordat kms check`",
     Refusal.KMS_FAILED: "the owner's KMS was not reached, or is not as agreed: `concordat agreement show`",
+    Refusal.STATE_WANTED: "every witness has to let the enclave take its state up: `concordat job witness`",
+    Refusal.STATE_BEHIND: "a witness knows more of the state than the coordinator offers: ask the operator",
+    Refusal.STATE_FORKED: "a witness knows another state than the one offered: tell the other parties",
     Refusal.OUT_OF_ORDER: f"something was lost on the way; {_CONTINUES}",
     Refusal.OVER_LIMIT: "see how many rows and bytes were agreed: `concordat agreement show`",
     Refusal.SCHEMA_MISMATCH: "find the rows with `concordat dataset check`, and correct them at the source",

@@ -265,6 +265,18 @@ class Coordinator:
         request = wire.GetBudgetRequest(job_id=job_id, signed_request=signed_request)
         return bytes(self._call("GetBudget", request).signed_budget)
 
+    # --- The enclave's state -----------------------------------------------------------------------------
+
+    def get_state_proposal(self, job_id: str) -> bytes:
+        """The enclave's signed word of what it would take up, to be verified."""
+        request = wire.GetStateProposalRequest(job_id=job_id)
+        return bytes(self._call("GetStateProposal", request).signed_proposal)
+
+    def put_state_statement(self, job_id: str, signed_statement: bytes) -> None:
+        """Hands over a witness's signed statement."""
+        request = wire.PutStateStatementRequest(job_id=job_id, signed_statement=signed_statement)
+        self._call("PutStateStatement", request, deadline_s=START_DEADLINE_S)
+
     def _call(self, name: str, request: object, *, deadline_s: float = DEADLINE_S) -> Any:
         method = getattr(self._stub, name)
         return retried(lambda: _named(lambda: method(request, timeout=deadline_s)))
