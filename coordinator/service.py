@@ -22,6 +22,7 @@ from coordinator.enclaves import Enclaves
 from coordinator.errors import BadRequestError
 from coordinator.intake import IncomingChunk
 from coordinator.jobs import Job
+from coordinator.keeping import Keeping
 from coordinator.relay import Relay
 from coordinator.runs import Runs
 from coordinator.statuses import Call, refusing
@@ -54,6 +55,7 @@ class Parts:
     bringing: Bringing
     runs: Runs
     enclaves: Enclaves
+    keeping: Keeping
     supervisor: Supervisor
     launcher_name: str
     operators: frozenset[str]
@@ -162,7 +164,7 @@ class CoordinatorService(CoordinatorServicer):
         """A fresh attestation document for the caller's nonce."""
         with _answering(context, "Attest"):
             nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
-            evidence = self._parts.enclaves.attest(self._running(request.job_id), nonce)
+            evidence = self._parts.enclaves.attest(self._bound(request.job_id), nonce)
             return messages.AttestResponse(document=evidence.document, key_bundle=evidence.key_bundle)
 
     # --- Datasets ---------------------------------------------------------------------------------------
@@ -300,10 +302,42 @@ class CoordinatorService(CoordinatorServicer):
             signed_request = require_bytes(
                 request.signed_request, what="signed request", max_length=limits.RUN_REQUEST_MAX_BYTES
             )
-            signed = self._parts.enclaves.budget(self._running(request.job_id), signed_request=signed_request)
+            job = self._running(request.job_id)
+            signed = self._parts.enclaves.budget(job, signed_request=signed_request)
+            # It tells how long the ledger is: nobody may know of an entry that is not kept here.
+            self._parts.keeping.fetch(job)
             return messages.GetBudgetResponse(signed_budget=signed)
 
     # ----------------------------------------------------------------------------------------------------
+
+    # --- The enclave's state ----------------------------------------------------------------------------
+
+    def GetStateProposal(
+        self, request: messages.GetStateProposalRequest, context: grpc.ServicerContext
+    ) -> messages.GetStateProposalResponse:
+        """What the enclave would take up, by its own word."""
+        with _answering(context, "GetStateProposal"):
+            signed = self._parts.enclaves.state_proposal(self._bound(request.job_id))
+            return messages.GetStateProposalResponse(signed_proposal=signed)
+
+    def PutStateStatement(
+        self, request: messages.PutStateStatementRequest, context: grpc.ServicerContext
+    ) -> messages.PutStateStatementResponse:
+        """Bring a witness's statement to the enclave."""
+        with _answering(context, "PutStateStatement") as caller:
+            statement = require_bytes(
+                request.signed_statement,
+                what="signed statement",
+                max_length=limits.STATE_STATEMENT_MAX_BYTES,
+            )
+            self._parts.enclaves.witness(self._bound(request.job_id), statement)
+            log.event("state-witnessed", caller=caller.name, job=request.job_id)
+            return messages.PutStateStatementResponse()
+
+    def _bound(self, job_id: str) -> Job:
+        job = self._store.jobs.get(job_id)
+        job.require_bound()
+        return job
 
     def _running(self, job_id: str) -> Job:
         job = self._store.jobs.get(job_id)

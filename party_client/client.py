@@ -1,7 +1,8 @@
 """The Python interface of a party or an analyst: everything the command does, as one typed object.
 
 Nothing the coordinator says is believed: `upload` verifies the enclave before it seals, `result` verifies the
-receipt before it opens, `witness` compares what it has seen. Raises `ConcordatError` subclasses, nothing else.
+receipt before it opens, `witness` compares with what was seen before. Raises `ConcordatError` subclasses,
+nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this party has seen of the states of an agreement's enclaves, so that an older or another one is noticed.
+"""What this party has seen of the states of enclaves, so that an older one or another one is noticed.
 
 Whoever keeps an enclave's sealed state could take up an old one, or one twice. So the newest entry of each
 ledger that a receipt or a signed budget showed is kept in the party's own folder, and which life of which
@@ -95,7 +95,9 @@ class StateMemory:
         fields = _read(path, WITNESSED_LABEL, "enclave", "life", "before")
         before = fields["before"]
         return Witnessed(
-            _id(fields["enclave"], path), _id(fields["life"], path), None if before is None else _id(before, path)
+            _id(fields["enclave"], path),
+            _id(fields["life"], path),
+            None if before is None else _id(before, path),
         )
 
     def will_witness(self, statement: Witnessed) -> None:

@@ -1,9 +1,9 @@
 """Whether this party lets an enclave take a state up, and the statement that says so.
 
 Reads what the coordinator passes on as an enclave's proposal; it counts when the key of the bundle that the
-enclave was attested with signed it. The enclave cannot know what it was not given: this party says what it has
-seen, and says it once for each step. A statement for a second life, while a first one may still run, or for a
-state that begins anew, is a person's decision. Followed: `protos/README.md`, "State".
+enclave was attested with signed it. The enclave cannot know what it was not given: this party says what it
+has seen, and says it once for each step. A statement for a second life, while a first one may still run, or
+for a state that begins anew, is a person's decision. Followed: `protos/README.md`, "State".
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Statement:
     """Sequence of the newest entry that this party knows, all of which the state has to have."""
 
 
-def verify_proposal_untrusted(signed: bytes, *, agreement: Agreement, enclave: VerifiedEnclave) -> StateProposal:
+def verify_proposal_untrusted(
+    signed: bytes, *, agreement: Agreement, enclave: VerifiedEnclave
+) -> StateProposal:
     """The proposal of `enclave` in `signed`. Raises `SignatureError`, `FormatError` or `WitnessError`."""
     payload = cose.verify_untrusted(
         signed,
@@ -133,17 +135,17 @@ def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -
     if offered is None:
         if last is not None and not decided.anew:
             raise StateBehindError(
-                f"the enclave would begin a state, and this client knows one of enclave {last.enclave_id.hex()}",
-                hint="the operator has to offer that one; if it is lost or not wanted any more, --anew lets one "
-                "begin, in which every budget counts from the start",
+                f"the enclave would begin a state, and this client knows that of {last.enclave_id.hex()}",
+                hint="the operator has to offer that one; if it is lost or not wanted any more, --anew lets "
+                "one begin, in which every budget counts from the start",
             )
         return None
     if last is None:
         raise WitnessError(
-            f"the coordinator offers a state of enclave {offered.enclave_id.hex()}, of which this client knows "
-            "nothing",
-            hint="use the --state folder with which you witnessed before; if it is lost, a state has to begin "
-            "in another job",
+            f"the coordinator offers a state of enclave {offered.enclave_id.hex()}, of which this client "
+            "knows nothing",
+            hint="use the --state folder with which you witnessed before; if it is lost, a state has to "
+            "begin in another job",
         )
     if offered.enclave_id != last.enclave_id:
         raise StateForkedError(
@@ -155,7 +157,8 @@ def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -
         raise SecondLifeError(
             f"you let life {last.life.hex()} take this state up, and nothing of that life is in what the "
             "coordinator offers: it may still run, and spend the same budgets",
-            hint="ask the operator for its records; if you believe that it ended before it wrote any: --again",
+            hint="ask the operator for its records; if you believe that it ended before it wrote one: "
+            "--again",
         )
     return offered.life
 
