@@ -1,8 +1,8 @@
 """Keeps the sealed state of enclaves, and offers it to the next enclave of a job.
 
-Where an agreement lets state outlive its enclave, the enclave has a record for every entry of its ledger. They
-are fetched in order after everything that writes one, and before anybody is told of what it was about. None
-can be read here, and one that was left out or swapped would be noticed, by the enclave or by witnesses.
+Where an agreement lets state outlive its enclave, there is a record for every entry of its ledger. They are
+fetched in order after everything that writes one, and before anybody is told of what it was about. None can
+be read here, and one that was left out or swapped would be noticed, by the enclave or by witnesses.
 """
 
 from __future__ import annotations
