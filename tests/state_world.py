@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -127,7 +128,7 @@ class StateWorld:
         self.send(enclave)
         return enclave
 
-    def run(self, enclave: world.Enclave, run_id: bytes | None = None, **changes: object) -> bytes:
+    def run(self, enclave: world.Enclave, run_id: bytes | None = None, **changes: Any) -> bytes:
         """A run is asked for and its record kept; its id."""
         run_id = run_id or os.urandom(16)
         request = world.run_request(self.agreed, enclave.keys(), run_id=run_id, **changes)

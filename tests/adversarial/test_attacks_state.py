@@ -17,6 +17,7 @@ from enclave_compute.errors import RefusedError
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.kms.request import KeyAnswer
 from enclave_compute.state.content import Content, StateKey
+from party_client.identity import Identity
 from party_client.state_memory import StateForkedError
 from party_client.witnessing import (
     Decided,
@@ -27,6 +28,7 @@ from party_client.witnessing import (
 )
 from protos.formats import cose, hpke
 from protos.formats.calls import Op, Refusal
+from protos.formats.canonical import Value
 from protos.formats.errors import SignatureError
 from protos.formats.kms import STATE_SUBJECT
 from protos.formats.state import (
@@ -42,8 +44,6 @@ from tests.enclave_fixtures import refused
 from tests.state_world import KEY_ARN, WITNESSES, StateWorld, state_world
 from tests.unit.party_client.noisy_agreement import noisy
 from tests.world import ADVERTISER, PUBLISHER, STRANGER, Enclave
-
-SAID = {"agreement_digest", "party", "life", "known"}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def said(
     state: StateWorld,
     enclave: Enclave,
     *,
-    signer: world.Identity = ADVERTISER,
+    signer: Identity = ADVERTISER,
     share: bytes = bytes(32),
     **changes: Any,
 ) -> bytes:
@@ -265,7 +265,7 @@ def test_attack_15_records_of_two_branches_are_put_together(state: StateWorld) -
         state.witness(spliced, ADVERTISER)
 
 
-def share_of(state: StateWorld, who: world.Identity, enclave_id: bytes) -> bytes:
+def share_of(state: StateWorld, who: Identity, enclave_id: bytes) -> bytes:
     return who.secret_for(f"state {state.agreed.digest().hex()} {enclave_id.hex()}", 32)
 
 
@@ -405,11 +405,12 @@ def test_attack_15_nothing_is_done_before_every_witness_has_spoken(state: StateW
     enclave = state.bound()
     state.witness(enclave, ADVERTISER)
     state.answer_key(enclave)
-    for op, fields in (
+    asked: tuple[tuple[Op, dict[str, Value]], ...] = (
         (Op.BEGIN, {"dataset": "visits", "upload": bytes(16)}),
         (Op.BUDGET, {}),
         (Op.RECORD, {"sequence": 1}),
-    ):
+    )
+    for op, fields in asked:
         with refused(Refusal.STATE_WANTED):
             enclave.call(op, b"x", **fields)
     state.witness(enclave, PUBLISHER)
@@ -510,9 +511,10 @@ def test_attack_13_another_dataset_in_place_of_the_one_that_was_accepted(state: 
 def test_attack_16_results_of_an_earlier_life_are_with_whoever_fetched_them(state: StateWorld) -> None:
     run_id = state.run(state.ready())
     second = state.ready()
-    for op, fields in ((Op.RESULT, {"receiver": "analyst"}), (Op.RECEIPT, {})):
-        with refused(Refusal.UNKNOWN):
-            second.call(op, run=run_id, **fields)
+    with refused(Refusal.UNKNOWN):
+        second.call(Op.RESULT, run=run_id, receiver="analyst")
+    with refused(Refusal.UNKNOWN):
+        second.call(Op.RECEIPT, run=run_id)
 
 
 def test_no_run_is_carried_out_before_the_data_is_back(state: StateWorld) -> None:
