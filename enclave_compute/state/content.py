@@ -26,10 +26,8 @@ from protos.formats.canonical import (
     require_int,
 )
 from protos.formats.errors import FormatError
-from protos.formats.state import StateRecord
+from protos.formats.state import CONTENT_LABEL, KEY_LABEL, StateRecord
 
-CONTENT_LABEL: Final = "concordat/state-content/v1"
-KEY_LABEL: Final = "concordat/state-key/v1"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _SECRETS_MAX: Final = 16

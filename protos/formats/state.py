@@ -30,6 +30,8 @@ from protos.formats.kms import KEY_ARN_MAX_CHARACTERS
 EVENT_LABEL: Final = "concordat/ledger-event/v1"
 RECORD_LABEL: Final = "concordat/state-record/v1"
 PROPOSAL_LABEL: Final = "concordat/state-proposal/v1"
+CONTENT_LABEL: Final = "concordat/state-content/v1"
+KEY_LABEL: Final = "concordat/state-key/v1"
 STATEMENT_LABEL: Final = "concordat/state-statement/v1"
 NOTHING_YET: Final = bytes(DIGEST_BYTES)
 """The head of a ledger without an entry."""

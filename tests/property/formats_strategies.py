@@ -7,6 +7,7 @@ from decimal import Context, Decimal
 
 from hypothesis import strategies as st
 
+from enclave_compute.state.content import Content
 from protos.formats import hpke
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
@@ -22,7 +23,9 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
+from protos.formats.state import NOTHING_YET, LedgerEvent, StateProposal, StateRecord, StateStatement
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
+from tests.property.state_strategies import STATE_MESSAGES
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
@@ -278,7 +281,11 @@ WINDOWS_LEFT = st.builds(
     st.integers(0, 1_000_000),
 )
 BUDGETS = st.builds(
-    Budget,
+    lambda sequence, head, **fields: Budget(
+        **fields, sequence=sequence, head=head if sequence else NOTHING_YET
+    ),
+    sequence=COUNTS,
+    head=exactly(48).filter(any),
     nonce=exactly(32),
     agreement_digest=exactly(48),
     enclave_id=exactly(16),
@@ -321,7 +328,19 @@ CLAIMS = st.builds(
 MESSAGES: dict[
     str,
     st.SearchStrategy[
-        Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims | BudgetRequest | Budget
+        Agreement
+        | KeyBundle
+        | SealedHeader
+        | Manifest
+        | RunRequest
+        | Claims
+        | BudgetRequest
+        | Budget
+        | LedgerEvent
+        | Content
+        | StateRecord
+        | StateProposal
+        | StateStatement
     ],
 ] = {
     "agreement": agreements(),
@@ -349,6 +368,7 @@ MESSAGES: dict[
         requested_by=NAMES,
     ),
     "budget": BUDGETS,
+    **STATE_MESSAGES,
 }
 PARTS = st.binary(min_size=1, max_size=200)
 SEALED_RESULTS = st.builds(

@@ -11,13 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from protos.formats import binding, cose, hpke, identifiers, query, receipt, result, schema, sealed
+from protos.formats import (
+    binding,
+    cose,
+    hpke,
+    identifiers,
+    query,
+    receipt,
+    result,
+    run_request,
+    schema,
+    sealed,
+    state,
+)
 from protos.formats.canonical import Value, decode_untrusted, digest, encode
 from protos.formats.errors import SealError
 from protos.formats.limits import MIB
 from tests.chunk_tables import chunk
-from tests.conformance.formats import refused, samples
+from tests.conformance.formats import refused, sample_state, samples
 from tests.conformance.formats.notation import to_json
 from tests.conformance.formats.sample_columns import COLUMNS
 
@@ -31,6 +45,8 @@ SIGNERS = {
     "signed-run-request": samples.ANALYST,
     "signed-budget-request": samples.ANALYST,
     "signed-budget": samples.ENCLAVE,
+    "signed-state-proposal": sample_state.NEXT_ENCLAVE,
+    "signed-state-statement": samples.AIRLINE,
 }
 NOT_CBOR = frozenset({"padded-result", "frame"})
 
@@ -44,7 +60,10 @@ def keys() -> dict[str, dict[str, str]]:
             "receiving_seed": person.receiving_seed.hex(),
             "receiving_key": person.receiving.public_key.hex(),
         }
-        for person in (samples.AIRLINE, samples.WEATHER, samples.ANALYST, samples.ENCLAVE)
+        for person in (
+            *(samples.AIRLINE, samples.WEATHER, samples.ANALYST),
+            *(samples.ENCLAVE, sample_state.NEXT_ENCLAVE),
+        )
     }
 
 
@@ -107,6 +126,9 @@ def digests() -> list[dict[str, Any]]:
         (sealed.MANIFEST_LABEL, [samples.manifest().encode()]),
         (receipt.CLAIMS_LABEL, [samples.claims().encode()]),
         (result.RESULT_LABEL, [samples.RESULT]),
+        (state.EVENT_LABEL, [sample_state.begun().encode()]),
+        (binding.KEY_BUNDLE_LABEL, [bundle]),
+        (run_request.RUN_REQUEST_LABEL, [samples.signed_run_request()]),
     ]
     return [
         {"label": label, "parts": [part.hex() for part in parts], "digest": digest(label, *parts).hex()}
@@ -120,6 +142,12 @@ def seals() -> list[dict[str, str]]:
     opened = [
         ("enclave", header.context.info(), samples.DATA_KEY, header.wrapped_key),
         ("analyst", sealed_result.context.info(), result.pad(samples.RESULT), sealed_result.sealed),
+        (
+            "next_life",
+            sample_state.unsealed().share_info(),
+            sample_state.SHARES["airline"],
+            sample_state.statement().share,
+        ),
     ]
     return [
         {"receiver": receiver, "info": info.hex(), "plaintext": plaintext.hex(), "bytes": data.hex()}
@@ -149,6 +177,23 @@ def chunks() -> dict[str, Any]:
             }
             for place, plaintext, data in zip(places, samples.CHUNKS, sealed_chunks, strict=True)
         ],
+    }
+
+
+def state_seal() -> dict[str, str]:
+    """What is sealed in a record of state, and with what."""
+    record = sample_state.record()
+    info = encode([state.KEY_LABEL, record.agreement_digest, record.enclave_id, record.life])
+    parts = sample_state.STATE_DATA_KEY + b"".join(sample_state.SHARES.values())
+    key = HKDF(hashes.SHA384(), 32, salt=None, info=info).derive(parts)
+    return {
+        "data_key": sample_state.STATE_DATA_KEY.hex(),
+        "shares": "".join(share.hex() for share in sample_state.SHARES.values()),
+        "key": key.hex(),
+        "nonce": record.sequence.to_bytes(12, "big").hex(),
+        "associated_data": record.head().hex(),
+        "plaintext": sample_state.content().encode().hex(),
+        "bytes": record.sealed.hex(),
     }
 
 
@@ -184,6 +229,7 @@ def vectors() -> dict[str, Any]:
         "digests": digests(),
         "seals": seals(),
         "upload": chunks(),
+        "state": state_seal(),
         "columns": columns(),
         "frame": {
             "header": to_json(frame.header),
@@ -200,23 +246,29 @@ def vectors() -> dict[str, Any]:
 
 def seal_once() -> None:
     """Seals again what does not open any more."""
+    padded = result.pad(samples.RESULT)
+    wanted = {
+        "wrapped_key": (samples.ENCLAVE, samples.DATA_KEY, samples.sealed_context().info()),
+        "sealed_result": (samples.ANALYST, padded, samples.result_context().info()),
+        "share": (
+            sample_state.NEXT_ENCLAVE,
+            sample_state.SHARES["airline"],
+            sample_state.unsealed().share_info(),
+        ),
+    }
+    kept = {name: sealed_again(name, *how).hex() for name, how in wanted.items()}
+    samples.SEALED_ONCE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    samples.sealed_result.cache_clear()
+
+
+def sealed_again(name: str, receiver: samples.Person, plaintext: bytes, info: bytes) -> bytes:
+    """What is kept under `name` if it opens, else sealed now."""
     try:
-        sealed_key, sealed_result = samples.sealed_once("wrapped_key"), samples.sealed_result()
-        samples.ENCLAVE.receiving.open(sealed_key, info=samples.sealed_context().info())
-        result.open_result(sealed_result, key=samples.ANALYST.receiving)
-    except (FileNotFoundError, SealError):
-        context = samples.sealed_context()
-        wrapped = hpke.seal(
-            samples.DATA_KEY, public_key=samples.ENCLAVE.receiving.public_key, info=context.info()
-        )
-        made = result.seal_result(
-            samples.RESULT,
-            context=samples.result_context(),
-            receiving_key=samples.ANALYST.receiving.public_key,
-        )
-        text = json.dumps({"wrapped_key": wrapped.hex(), "sealed_result": made.sealed.hex()}, indent=1)
-        samples.SEALED_ONCE.write_text(text + "\n", encoding="utf-8")
-        samples.sealed_result.cache_clear()
+        kept = samples.sealed_once(name)
+        receiver.receiving.open(kept, info=info)
+    except (FileNotFoundError, KeyError, SealError):
+        return hpke.seal(plaintext, public_key=receiver.receiving.public_key, info=info)
+    return kept
 
 
 def main() -> None:
