@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from coordinator.errors import JobNotRunningError
+from coordinator.errors import JobNotRunningError, JobNotWaitingError, JobWaitingError
 
 
 class JobState(StrEnum):
@@ -59,6 +59,8 @@ MEANING: Final[dict[JobState, str]] = {
     JobState.CLOSED: "ended on request",
 }
 
+GOES_ON: Final = "the enclave was lost; another one takes up its state"
+"""Detail of a job that is starting again."""
 _NEXT: Final[dict[tuple[JobState, JobEvent], JobState]] = {
     (JobState.STARTING, JobEvent.BOUND): JobState.RUNNING,
     (JobState.STARTING, JobEvent.FAILED): JobState.FAILED,
@@ -97,18 +99,27 @@ class Job:
         """There is, or soon will be, an enclave."""
         return self.state in LIVING
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it is starting again, with the state of an enclave that was lost."""
+        return self.state is JobState.STARTING and self.detail == GOES_ON
+
     def require_running(self) -> None:
-        """Raise `JobNotRunningError` unless the enclave takes datasets and runs."""
+        """Raise `JobNotRunningError` or `JobWaitingError` unless the enclave takes datasets and runs."""
         if self.state is JobState.RUNNING:
             return
+        if self.state is JobState.WAITING or self._goes_on:
+            raise JobWaitingError(
+                f"job {self.job_id} waits for its state: {self.detail or MEANING[self.state]}"
+            )
         raise JobNotRunningError(
             f"job {self.job_id} is {self.state.value}, not running: {self.detail or MEANING[self.state]}",
         )
 
-    def require_bound(self) -> None:
-        """Raise `JobNotRunningError` unless there is an enclave that is bound to the agreement."""
+    def require_waiting(self) -> None:
+        """Raise `JobNotWaitingError` unless its enclave waits for its state."""
         if self.state is not JobState.WAITING:
-            self.require_running()
+            raise JobNotWaitingError(f"job {self.job_id} is {self.state.value}, not waiting for its state")
 
 
 def after(state: JobState, event: JobEvent) -> JobState | None:

@@ -164,7 +164,7 @@ class CoordinatorService(CoordinatorServicer):
         """A fresh attestation document for the caller's nonce."""
         with _answering(context, "Attest"):
             nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
-            evidence = self._parts.enclaves.attest(self._bound(request.job_id), nonce)
+            evidence = self._parts.enclaves.attest(self._running(request.job_id), nonce)
             return messages.AttestResponse(document=evidence.document, key_bundle=evidence.key_bundle)
 
     # --- Datasets ---------------------------------------------------------------------------------------
@@ -317,8 +317,14 @@ class CoordinatorService(CoordinatorServicer):
     ) -> messages.GetStateProposalResponse:
         """What the enclave would take up, by its own word."""
         with _answering(context, "GetStateProposal"):
-            signed = self._parts.enclaves.state_proposal(self._bound(request.job_id))
-            return messages.GetStateProposalResponse(signed_proposal=signed)
+            job = self._waiting(request.job_id)
+            nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
+            evidence = self._parts.enclaves.attest(job, nonce)
+            return messages.GetStateProposalResponse(
+                signed_proposal=self._parts.enclaves.state_proposal(job),
+                document=evidence.document,
+                key_bundle=evidence.key_bundle,
+            )
 
     def PutStateStatement(
         self, request: messages.PutStateStatementRequest, context: grpc.ServicerContext
@@ -330,13 +336,13 @@ class CoordinatorService(CoordinatorServicer):
                 what="signed statement",
                 max_length=limits.STATE_STATEMENT_MAX_BYTES,
             )
-            self._parts.enclaves.witness(self._bound(request.job_id), statement)
+            self._parts.enclaves.witness(self._waiting(request.job_id), statement)
             log.event("state-witnessed", caller=caller.name, job=request.job_id)
             return messages.PutStateStatementResponse()
 
-    def _bound(self, job_id: str) -> Job:
+    def _waiting(self, job_id: str) -> Job:
         job = self._store.jobs.get(job_id)
-        job.require_bound()
+        job.require_waiting()
         return job
 
     def _running(self, job_id: str) -> Job:

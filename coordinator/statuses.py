@@ -32,6 +32,8 @@ OF_ERROR: Final[dict[type[ConcordatError], StatusCode]] = {
     errors.OverQuotaError: StatusCode.RESOURCE_EXHAUSTED,
     errors.DiskFullError: StatusCode.RESOURCE_EXHAUSTED,
     errors.JobNotRunningError: StatusCode.FAILED_PRECONDITION,
+    errors.JobWaitingError: StatusCode.FAILED_PRECONDITION,
+    errors.JobNotWaitingError: StatusCode.FAILED_PRECONDITION,
     errors.RunNotReleasedError: StatusCode.FAILED_PRECONDITION,
     errors.OutOfOrderError: StatusCode.OUT_OF_RANGE,
     errors.StreamIdleError: StatusCode.ABORTED,

@@ -19,7 +19,7 @@ from coordinator import log
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import Enclaves, bind, status_of
 from coordinator.errors import CannotServeError, CoordinatorError, EnclaveUnreachableError, LaunchError
-from coordinator.jobs import Job, JobEvent, JobState
+from coordinator.jobs import GOES_ON, Job, JobEvent, JobState
 from coordinator.keeping import Keeping
 from coordinator.launchers import Launcher
 from coordinator.store import Store
@@ -34,7 +34,6 @@ _POLL_S: Final = 0.05
 _LOOK_S: Final = 0.2
 _RESTARTS_MAX: Final = 5
 _RESTART_PAUSE_S: Final = 5.0
-_GOES_ON: Final = "the enclave was lost; another one takes up its state"
 _CONSOLE_TAIL_BYTES: Final = 4096
 _CONSOLE_LINE_CHARACTERS: Final = 200
 
@@ -167,7 +166,7 @@ class Supervisor:
         if watch.link is not None:
             watch.link.close()
             watch.link = None
-        job = self._advance(job_id, JobEvent.RESTARTED, watch, detail=_GOES_ON)
+        job = self._advance(job_id, JobEvent.RESTARTED, watch, detail=GOES_ON)
         log.problem("job-restarted", job=job_id, detail=detail)
         self._hears.restarting(job)
         self._end_enclave(job)
@@ -191,6 +190,7 @@ class Supervisor:
         if job.state is not JobState.RUNNING:
             job = self._take_up(job, watch, watch.link)
         if job.state is JobState.RUNNING:
+            self._keeping.fetch(job)
             watch.restarts = 0
             log.event("job-running", job=job.job_id, launcher=job.launcher)
             self._hears.running(job)

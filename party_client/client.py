@@ -22,7 +22,7 @@ from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.deposits import Deposited, Depositing, DepositState, deposit_states
 from party_client.identity import Identity
-from party_client.job_enclave import verify_job_enclave
+from party_client.job_enclave import verify_job_enclave, verify_waiting_enclave
 from party_client.jobs import wait_until_running
 from party_client.release_memory import require_not_older
 from party_client.results import Expected, Result, open_verified
@@ -34,7 +34,7 @@ from party_client.runs import (
     require_dataset,
     require_runnable,
 )
-from party_client.state_memory import StateMemory
+from party_client.state_memory import StateMemory, remember_budget, remember_claims
 from party_client.transport import Coordinator, DeadlineError, TransportError, UnavailableError
 from party_client.upload import Acceptance, Upload
 from party_client.witnessing import Decided, Statement, make_statement, verify_proposal_untrusted
@@ -148,6 +148,7 @@ class Client:
         self.roots: Final = roots
         self.state: Final = state if state is not None else default_state()
         self.clock: Final = clock
+        self._states: Final = self.state / "states"
 
     @classmethod
     def connect(
@@ -346,9 +347,7 @@ class Client:
         nonce, signed = budget_request(agreed.agreement, verified, self.identity)
         answer = self.coordinator.get_budget(job_id, signed)
         left = verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
-        if agreed.agreement.state is not None:
-            memory = self._memory(agreed.agreement)
-            memory.saw(left.enclave_id, sequence=left.sequence, head=left.head)
+        remember_budget(self._states, agreed.agreement, left)
         return left
 
     def witness(self, job_id: str, agreement: Agreed, *, decided: Decided | None = None) -> Statement:
@@ -357,15 +356,16 @@ class Client:
         Raises `WitnessError`, `StateForkedError`, `AttestationError`, `SignatureError` or `TransportError`.
         """
         agreed = agreed_releases(agreement)
-        enclave = self.verify(job_id, agreed)
+        require_not_older(agreed, self.state / "releases")
+        enclave, proposed = verify_waiting_enclave(
+            self.coordinator, job_id, agreed, roots=self.roots, now=self.clock()
+        )
         statement = make_statement(
-            verify_proposal_untrusted(
-                self.coordinator.get_state_proposal(job_id), agreement=agreed.agreement, enclave=enclave
-            ),
+            verify_proposal_untrusted(proposed, agreement=agreed.agreement, enclave=enclave),
             agreement=agreed.agreement,
             enclave=enclave,
             identity=self.identity,
-            memory=self._memory(agreed.agreement),
+            memory=StateMemory(self._states, agreed.agreement.digest()),
             decided=decided or Decided(),
         )
         self.coordinator.put_state_statement(job_id, statement.signed)
@@ -396,12 +396,5 @@ class Client:
             identity=self.identity,
             roots=self.roots,
         )
-        if result.receipt.agreement.state is not None:
-            claims, memory = result.receipt.claims, self._memory(result.receipt.agreement)
-            memory.saw(
-                claims.enclave_id, sequence=claims.sequence, head=claims.head(), previous=claims.previous
-            )
+        remember_claims(self._states, result.receipt.agreement, result.receipt.claims)
         return result
-
-    def _memory(self, agreement: Agreement) -> StateMemory:
-        return StateMemory(self.state / "states", agreement.digest())

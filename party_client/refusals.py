@@ -60,6 +60,9 @@ _OF_THE_COORDINATOR: Final[dict[str, str]] = {
     "command: what was acknowledged is kept",
     "coordinator/job-not-running": "wait if it is starting (`concordat job show`); if it is over, start "
     "another job, to which every party sends its dataset anew",
+    "coordinator/job-waiting": "it goes on when every witness has let the enclave take its state up: "
+    "`concordat job witness`, `concordat job show`; then give the command again",
+    "coordinator/job-not-waiting": "there is nothing to witness now: `concordat job show`",
     "coordinator/run-not-released": "wait if it is running; a run that was refused or lost has no result",
     "coordinator/out-of-order": _CONTINUES,
     "coordinator/stream-idle": _CONTINUES,

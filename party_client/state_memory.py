@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from party_client import files
+from protos.formats.agreement import Agreement
+from protos.formats.budget import Budget
 from protos.formats.canonical import Value, decode_map_untrusted, encode, require_bytes, require_int
 from protos.formats.errors import ConcordatError
 from protos.formats.identifiers import DIGEST_BYTES, ENCLAVE_ID_BYTES
+from protos.formats.receipt import Claims
 from protos.formats.state import NOTHING_YET
 
 ENTRY_LABEL: Final = "concordat/seen-ledger-entry/v1"
@@ -120,6 +123,20 @@ class StateMemory:
         with (self._folder / _LOCK).open("a") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
+
+
+def remember_budget(folder: Path, agreement: Agreement, budget: Budget) -> None:
+    """What a verified budget shows of an enclave's state, if the agreement has any."""
+    if agreement.state is not None:
+        memory = StateMemory(folder, agreement.digest())
+        memory.saw(budget.enclave_id, sequence=budget.sequence, head=budget.head)
+
+
+def remember_claims(folder: Path, agreement: Agreement, claims: Claims) -> None:
+    """What a verified receipt shows of it."""
+    if agreement.state is not None:
+        memory, head = StateMemory(folder, agreement.digest()), claims.head()
+        memory.saw(claims.enclave_id, sequence=claims.sequence, head=head, previous=claims.previous)
 
 
 def _read(path: Path, label: str, *keys: str) -> dict[str, Value]:

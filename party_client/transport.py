@@ -78,6 +78,14 @@ class StoredAgreement(NamedTuple):
     approvals: list[bytes]
 
 
+class StateProposed(NamedTuple):
+    """What an enclave would take up; nothing of it is verified."""
+
+    document: bytes
+    key_bundle: bytes
+    signed_proposal: bytes
+
+
 class Coordinator:
     """A connection to one coordinator; a context manager. Made by `over_tls` or `in_plaintext`."""
 
@@ -267,10 +275,11 @@ class Coordinator:
 
     # --- The enclave's state -----------------------------------------------------------------------------
 
-    def get_state_proposal(self, job_id: str) -> bytes:
-        """The enclave's signed word of what it would take up, to be verified."""
-        request = wire.GetStateProposalRequest(job_id=job_id)
-        return bytes(self._call("GetStateProposal", request).signed_proposal)
+    def get_state_proposal(self, job_id: str, nonce: bytes) -> StateProposed:
+        """The enclave's signed word of what it would take up, and its evidence; to be verified."""
+        request = wire.GetStateProposalRequest(job_id=job_id, nonce=nonce)
+        answer = self._call("GetStateProposal", request)
+        return StateProposed(answer.document, answer.key_bundle, answer.signed_proposal)
 
     def put_state_statement(self, job_id: str, signed_statement: bytes) -> None:
         """Hands over a witness's signed statement."""

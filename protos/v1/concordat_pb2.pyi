@@ -354,16 +354,22 @@ class GetBudgetResponse(_message.Message):
     def __init__(self, signed_budget: _Optional[bytes] = ...) -> None: ...
 
 class GetStateProposalRequest(_message.Message):
-    __slots__ = ("job_id",)
+    __slots__ = ("job_id", "nonce")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
-    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+    nonce: bytes
+    def __init__(self, job_id: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class GetStateProposalResponse(_message.Message):
-    __slots__ = ("signed_proposal",)
+    __slots__ = ("signed_proposal", "document", "key_bundle")
     SIGNED_PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    KEY_BUNDLE_FIELD_NUMBER: _ClassVar[int]
     signed_proposal: bytes
-    def __init__(self, signed_proposal: _Optional[bytes] = ...) -> None: ...
+    document: bytes
+    key_bundle: bytes
+    def __init__(self, signed_proposal: _Optional[bytes] = ..., document: _Optional[bytes] = ..., key_bundle: _Optional[bytes] = ...) -> None: ...
 
 class PutStateStatementRequest(_message.Message):
     __slots__ = ("job_id", "signed_statement")
