@@ -76,6 +76,20 @@ class StatePremises:
             with self.client(name) as client:
                 client.witness(self.job_id, self.agreed, decided=decided)
 
+    def witness_by_command(self, who: str, *words: str) -> Any:
+        """As somebody types it; what the command says, parsed."""
+        role = self.premises.roles[who]
+        return role.ask(
+            *("job", "witness", self.job_id, "--agreement", str(self.premises.agreement_file)),
+            *("--identity", str(role.home / f"{who}.key"), "--state", str(role.home / "state")),
+            *("--root", str(self.premises.root), "--json", *words),
+        )
+
+    def restart_coordinator(self) -> None:
+        """SIGKILL, and the same command again."""
+        self.premises.kill_coordinator()
+        self.premises.start_coordinator()
+
     def send(self) -> None:
         with self.client("publisher") as client:
             client.upload(self.job_id, self.agreed, "visits", world.VISITS.to_pandas())

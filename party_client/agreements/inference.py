@@ -79,12 +79,19 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
     counted = "Runs, in all and in windows of time,"
     if agreement.privacy:
         counted = "Runs and privacy budgets"
-    yield (
-        f"{counted} are counted per enclave. If the parties send their data to another enclave of this "
-        "agreement, the count begins again."
-    )
+    yield f"{counted} are counted per enclave. {_beyond_one_enclave(agreement)}"
     if agreement.logged != "nothing":
         yield "The operator sees the names of the phases that the enclave enters, and when."
+
+
+def _beyond_one_enclave(agreement: Agreement) -> str:
+    if agreement.state is None:
+        return "If the parties send their data to another enclave of this agreement, the count begins again."
+    witnesses = ", ".join(agreement.state.witnesses)
+    return (
+        f"Another enclave goes on with the count, if {witnesses} let it; what none of them has seen can be "
+        "rolled back. It begins again only if all of them say so."
+    )
 
 
 def _from_common_data(plans: Sequence[Plan]) -> Iterator[str]:

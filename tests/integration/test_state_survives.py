@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from party_client.witnessing import StateBehindError
+from party_client.attestation.measurements import extended_once
+from party_client.witnessing import Decided, SecondLifeError, StateBehindError
 from protos.v1 import concordat_pb2 as wire
 from tests.chaos.premises import until
+from tests.kms_world import ADMINISTRATOR
 from tests.state_premises import StatePremises, state_premises
 
 TOTALS = [{"segment": "sport", "purchases": 3, "total": 60}]
@@ -33,6 +35,9 @@ def test_a_killed_enclave_is_followed_by_one_that_knows_what_it_knew(made: State
     assert made.runs_left() == 2
     made.kill_enclave()
     assert list(made.job().missing_witnesses) == ["advertiser", "publisher"]
+    said = made.witness_by_command("publisher")
+    assert (said["begins"], said["entries"], said["entries_seen"]) == (False, 4, 4)
+    assert list(made.job().missing_witnesses) == ["advertiser"]
     made.witness()
     made.until_state(wire.JOB_STATE_RUNNING)
     made.until_complete()
@@ -97,3 +102,60 @@ def test_an_old_ledger_is_refused_and_the_current_one_continues(made: StatePremi
     made.until_complete()
     assert made.fetched(run_id) == kept
     assert made.runs_left() == 2
+
+
+def test_whatever_is_killed_when_nothing_is_lost_and_nothing_charged_twice(made: StatePremises) -> None:
+    made.start()
+    made.restart_coordinator()  # while a state waits to begin
+    made.until_state(wire.JOB_STATE_WAITING)
+    with made.client("advertiser") as client:
+        client.witness(made.job_id, made.agreed, decided=Decided(anew=True))
+    made.restart_coordinator()  # between two witnesses
+    made.until_state(wire.JOB_STATE_WAITING)
+    made.witness(Decided(anew=True))
+    made.until_state(wire.JOB_STATE_RUNNING)
+    made.send()
+    made.restart_coordinator()  # with all data there, and the enclave alive
+    with made.client("analyst") as client:
+        run_id = client.run(made.job_id, made.agreed, "totals", {"least": 0})
+    kept = made.fetched(run_id)
+    made.kill_enclave()
+    with made.client("advertiser") as client:
+        client.witness(made.job_id, made.agreed)
+    made.kill_enclave()  # a life that one witness has let go on, and that wrote nothing
+    with made.client("advertiser") as client, pytest.raises(SecondLifeError):
+        client.witness(made.job_id, made.agreed)
+    said = made.witness_by_command("advertiser", "--again")
+    assert said["entries"] == 4
+    made.restart_coordinator()
+    made.until_state(wire.JOB_STATE_WAITING)
+    made.witness()
+    made.until_state(wire.JOB_STATE_RUNNING)
+    made.kill_enclave()  # while the data is on its way again, or has just come
+    made.witness()
+    made.until_state(wire.JOB_STATE_RUNNING)
+    made.until_complete()
+    assert made.fetched(run_id) == kept
+    assert made.runs_left() == 2
+    with made.client("analyst") as client:
+        again = client.run(made.job_id, made.agreed, "totals", {"least": 0}, run_id=run_id)
+        assert client.result(made.job_id, made.agreed, again).table.to_pylist() == TOTALS
+    assert made.runs_left() == 2
+
+
+def test_an_enclave_by_other_code_or_under_another_agreement_gets_no_key(made: StatePremises) -> None:
+    """What KMS looks at is the policy of the key: with another register in it, nothing is taken up."""
+    key = made.kms.store.aliases()[f"alias/concordat-{made.agreed.id}-publisher"]
+    administrator = made.kms.client(ADMINISTRATOR)
+    sound = administrator.get_key_policy(KeyId=key)["Policy"]
+    made.start()
+    made.witness(Decided(anew=True))
+    made.until_state(wire.JOB_STATE_RUNNING)
+    other = sound.replace(extended_once(made.agreed.digest()).hex(), "00" * 48)
+    administrator.put_key_policy(KeyId=key, Policy=other, BypassPolicyLockoutSafetyCheck=True)
+    made.kill_enclave()
+    made.witness()
+    until(lambda: [one.said for one in made.job().errands] == ["kms-denied"], "KMS refuses")
+    assert made.job().state == wire.JOB_STATE_WAITING
+    administrator.put_key_policy(KeyId=key, Policy=sound, BypassPolicyLockoutSafetyCheck=True)
+    made.until_state(wire.JOB_STATE_RUNNING)

@@ -34,6 +34,7 @@ from tests.chunk_tables import chunk
 from tests.conformance.formats import refused, sample_state, samples
 from tests.conformance.formats.notation import to_json
 from tests.conformance.formats.sample_columns import COLUMNS
+from tests.conformance.formats.sample_people import Person
 
 VECTORS = Path(__file__).parent / "vectors.json"
 SOURCE = "made for this repository by tests/conformance/formats/generate.py; keys derived from public labels"
@@ -261,7 +262,7 @@ def seal_once() -> None:
     samples.sealed_result.cache_clear()
 
 
-def sealed_again(name: str, receiver: samples.Person, plaintext: bytes, info: bytes) -> bytes:
+def sealed_again(name: str, receiver: Person, plaintext: bytes, info: bytes) -> bytes:
     """What is kept under `name` if it opens, else sealed now."""
     try:
         kept = samples.sealed_once(name)
