@@ -68,11 +68,13 @@ class StatePremises:
     def start(self) -> None:
         """A job whose enclave waits for witnesses."""
         with self.client("analyst") as client:
+            if self.job_id:
+                client.coordinator.close_job(self.job_id)
             self.job_id = client.start_job(self.agreed)
         self.until_state(wire.JOB_STATE_WAITING)
 
-    def witness(self, decided: Decided | None = None) -> None:
-        for name in WITNESSES:
+    def witness(self, *who: str, decided: Decided | None = None) -> None:
+        for name in who or WITNESSES:
             with self.client(name) as client:
                 client.witness(self.job_id, self.agreed, decided=decided)
 
@@ -99,7 +101,7 @@ class StatePremises:
     def ready(self) -> None:
         """A new job whose enclave has everything; under the same agreement a state begins anew."""
         self.start()
-        self.witness(Decided(anew=True))
+        self.witness(decided=Decided(anew=True))
         self.until_state(wire.JOB_STATE_RUNNING)
         self.send()
 
@@ -115,8 +117,17 @@ class StatePremises:
 
     def kill_enclave(self) -> None:
         """SIGKILL to the enclave that was started last; the job goes on with another one."""
-        os.kill(self.premises.enclaves()[-1], signal.SIGKILL)
-        self.until_state(wire.JOB_STATE_WAITING)
+        killed = self.premises.enclaves()[-1]
+        os.kill(killed, signal.SIGKILL)
+        until(
+            lambda: killed not in self.premises.enclaves() and self.waits_for_all(),
+            "another enclave waits",
+            within_s=_WITHIN_S,
+        )
+
+    def waits_for_all(self) -> bool:
+        job = self.job()
+        return job.state == wire.JOB_STATE_WAITING and tuple(job.missing_witnesses) == WITNESSES
 
     def fetched(self, run_id: bytes) -> tuple[bytes, bytes]:
         """(receipt, sealed result) of the analyst, as they are kept."""

@@ -108,6 +108,7 @@ class TakingUp:
     def proposal(self) -> bytes:
         """What would be taken up, signed, for witnesses."""
         with self._lock:
+            self._require_waiting()
             offered = self._offered.offered
         proposal = StateProposal(self._agreement.digest(), self.life, offered)
         return cose.sign(proposal.encode(), typ=PROPOSAL_LABEL, key=self._keys.signing)

@@ -401,6 +401,19 @@ def test_attack_15_what_was_offered_is_changed_after_a_witness_has_spoken(state:
         state.statement(enclave, PUBLISHER)
 
 
+def test_attack_15_the_same_life_proposes_one_state_and_then_another(state: StateWorld) -> None:
+    state.ready()
+    earlier, state.records = state.records, []
+    state.uploads.clear()
+    state.taken_up(Decided(anew=True))
+    enclave = offered(state)
+    state.witness(enclave, ADVERTISER)
+    state.witness(enclave, ADVERTISER)  # again, on a line that broke
+    state.offer(enclave, earlier)
+    with pytest.raises(StateForkedError, match="proposes another state"):
+        state.statement(enclave, ADVERTISER)
+
+
 def test_attack_15_nothing_is_done_before_every_witness_has_spoken(state: StateWorld) -> None:
     enclave = state.bound()
     state.witness(enclave, ADVERTISER)
@@ -419,6 +432,8 @@ def test_attack_15_nothing_is_done_before_every_witness_has_spoken(state: StateW
         state.offer(enclave, [enclave.call(Op.RECORD, sequence=1).body])
     with refused(Refusal.WRONG_PHASE):
         enclave.call(Op.WITNESS, said(state, enclave))
+    with refused(Refusal.WRONG_PHASE):
+        enclave.call(Op.PROPOSAL)
 
 
 def test_an_answer_of_kms_for_what_was_offered_before_is_not_taken(state: StateWorld) -> None:

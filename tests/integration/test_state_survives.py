@@ -38,7 +38,7 @@ def test_a_killed_enclave_is_followed_by_one_that_knows_what_it_knew(made: State
     said = made.witness_by_command("publisher")
     assert (said["begins"], said["entries"], said["entries_seen"]) == (False, 4, 4)
     assert list(made.job().missing_witnesses) == ["advertiser"]
-    made.witness()
+    made.witness("advertiser")
     made.until_state(wire.JOB_STATE_RUNNING)
     made.until_complete()
     assert made.fetched(run_id) == before
@@ -112,7 +112,7 @@ def test_whatever_is_killed_when_nothing_is_lost_and_nothing_charged_twice(made:
         client.witness(made.job_id, made.agreed, decided=Decided(anew=True))
     made.restart_coordinator()  # between two witnesses
     made.until_state(wire.JOB_STATE_WAITING)
-    made.witness(Decided(anew=True))
+    made.witness("publisher", decided=Decided(anew=True))
     made.until_state(wire.JOB_STATE_RUNNING)
     made.send()
     made.restart_coordinator()  # with all data there, and the enclave alive
@@ -120,8 +120,7 @@ def test_whatever_is_killed_when_nothing_is_lost_and_nothing_charged_twice(made:
         run_id = client.run(made.job_id, made.agreed, "totals", {"least": 0})
     kept = made.fetched(run_id)
     made.kill_enclave()
-    with made.client("advertiser") as client:
-        client.witness(made.job_id, made.agreed)
+    made.witness("advertiser")
     made.kill_enclave()  # a life that one witness has let go on, and that wrote nothing
     with made.client("advertiser") as client, pytest.raises(SecondLifeError):
         client.witness(made.job_id, made.agreed)
@@ -129,7 +128,7 @@ def test_whatever_is_killed_when_nothing_is_lost_and_nothing_charged_twice(made:
     assert said["entries"] == 4
     made.restart_coordinator()
     made.until_state(wire.JOB_STATE_WAITING)
-    made.witness()
+    made.witness("publisher")
     made.until_state(wire.JOB_STATE_RUNNING)
     made.kill_enclave()  # while the data is on its way again, or has just come
     made.witness()
@@ -149,7 +148,7 @@ def test_an_enclave_by_other_code_or_under_another_agreement_gets_no_key(made: S
     administrator = made.kms.client(ADMINISTRATOR)
     sound = administrator.get_key_policy(KeyId=key)["Policy"]
     made.start()
-    made.witness(Decided(anew=True))
+    made.witness(decided=Decided(anew=True))
     made.until_state(wire.JOB_STATE_RUNNING)
     other = sound.replace(extended_once(made.agreed.digest()).hex(), "00" * 48)
     administrator.put_key_policy(KeyId=key, Policy=other, BypassPolicyLockoutSafetyCheck=True)
