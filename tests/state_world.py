@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.identity import Identity
 from party_client.state_memory import StateMemory
 from party_client.witnessing import Decided, Statement, make_statement, verify_proposal_untrusted
+from protos.formats import cose, hpke
 from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
 from protos.formats.calls import Op
 from protos.formats.kms import STATE_SUBJECT, KeyService, StateTerms
 from protos.formats.receipt import Claims, Receipt
+from protos.formats.state import STATEMENT_LABEL, KnownState, StateStatement
 from scenarios.machine.pki import load_or_create_root
 from tests import world
 
@@ -173,3 +175,47 @@ def state_world(
     (root,) = TrustedRoots.from_pem(pem, name="simulated")
     with contextlib.ExitStack() as stack:
         yield StateWorld(folder, change(agreement(root.sha256)), stack)
+
+
+def known(state: StateWorld, who: str = "advertiser") -> KnownState:
+    """What a witness knows, honestly."""
+    memory = state.memory(who)
+    witnessed = memory.witnessed()
+    assert witnessed is not None
+    seen = memory.newest(witnessed.enclave_id)
+    return KnownState(witnessed.enclave_id, witnessed.life, seen.sequence, seen.head)
+
+
+def said(
+    state: StateWorld,
+    enclave: world.Enclave,
+    *,
+    signer: Identity = world.ADVERTISER,
+    share: bytes = bytes(32),
+    **changes: Any,
+) -> bytes:
+    """A statement that no client would make."""
+    keys = enclave.keys()
+    fields = {
+        "agreement_digest": state.agreed.digest(),
+        "party": signer.id,
+        "life": keys.enclave_id,
+        "known": None,
+        **changes,
+    }
+    unsealed = StateStatement(**fields, share=b"")
+    sealed = hpke.seal(share, public_key=keys.hpke_public_key, info=unsealed.share_info())
+    return cose.sign(replace(unsealed, share=sealed).encode(), typ=STATEMENT_LABEL, key=signer.signing_key)
+
+
+def offered(state: StateWorld, records: list[bytes] | None = None) -> world.Enclave:
+    """A new enclave that was offered what is kept, or `records`, and has the key."""
+    enclave = state.bound()
+    state.offer(enclave, records)
+    state.answer_key(enclave)
+    return enclave
+
+
+def share_of(state: StateWorld, who: Identity, enclave_id: bytes) -> bytes:
+    """What that witness alone can make."""
+    return who.secret_for(f"state {state.agreed.digest().hex()} {enclave_id.hex()}", 32)

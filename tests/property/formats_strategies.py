@@ -7,7 +7,6 @@ from decimal import Context, Decimal
 
 from hypothesis import strategies as st
 
-from enclave_compute.state.content import Content
 from protos.formats import hpke
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.binding import KeyBundle
@@ -23,9 +22,9 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
-from protos.formats.state import NOTHING_YET, LedgerEvent, StateProposal, StateRecord, StateStatement
+from protos.formats.state import NOTHING_YET
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
-from tests.property.state_strategies import STATE_MESSAGES
+from tests.property.state_strategies import STATE_MESSAGES, OfState
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
@@ -325,24 +324,8 @@ CLAIMS = st.builds(
     budget=st.lists(CHARGES, min_size=1, max_size=5).map(tuple),
     privacy=st.lists(PRIVACY_CHARGES, max_size=2).map(tuple),
 )
-MESSAGES: dict[
-    str,
-    st.SearchStrategy[
-        Agreement
-        | KeyBundle
-        | SealedHeader
-        | Manifest
-        | RunRequest
-        | Claims
-        | BudgetRequest
-        | Budget
-        | LedgerEvent
-        | Content
-        | StateRecord
-        | StateProposal
-        | StateStatement
-    ],
-] = {
+Message = Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims | BudgetRequest | Budget
+MESSAGES: dict[str, st.SearchStrategy[Message | OfState]] = {
     "agreement": agreements(),
     "key-bundle": st.builds(
         KeyBundle, enclave_id=exactly(16), hpke_public_key=exactly(1216), signing_key=exactly(32)

@@ -39,9 +39,8 @@ EVENTS_IN_LEDGERS = st.builds(
     subject=NAMES,
     digest=DIGESTS,
 )
-STATE_MESSAGES: dict[
-    str, st.SearchStrategy[LedgerEvent | Content | StateRecord | StateProposal | StateStatement]
-] = {
+OfState = LedgerEvent | Content | StateRecord | StateProposal | StateStatement
+STATE_MESSAGES: dict[str, st.SearchStrategy[OfState]] = {
     "ledger-event": EVENTS_IN_LEDGERS,
     "state-content": st.builds(
         Content,
