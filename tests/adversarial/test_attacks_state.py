@@ -248,6 +248,16 @@ def test_attack_15_altered_records_do_not_open(state: StateWorld) -> None:
         assert enclave.call(Op.STATUS).header["state"]["missing"] == ["advertiser", "publisher"]
 
 
+def test_attack_15_records_under_the_name_of_another_key_do_not_open(state: StateWorld) -> None:
+    """Two keys in KMS may let go of the same: what is readable of a record is as it was written."""
+    state.ready()
+    records = [replace(StateRecord.decode_untrusted(one), kms_key=KEY_ARN + "9") for one in state.records]
+    enclave = offered(state, [record.encode() for record in records])
+    state.witness(enclave, ADVERTISER)
+    with refused(Refusal.DOES_NOT_OPEN):
+        state.witness(enclave, PUBLISHER)
+
+
 def test_attack_14_whoever_may_use_the_key_makes_a_state_of_its_own(state: StateWorld) -> None:
     """KMS lets go of a key that somebody else made, and cannot say who wrote the records. Witnesses can."""
     state.ready()

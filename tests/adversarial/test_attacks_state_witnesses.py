@@ -137,11 +137,12 @@ def test_an_answer_of_kms_for_what_was_offered_before_is_not_taken(state: StateW
     assert bound is not None
     stale = bound.errands._wants[STATE_SUBJECT]
     state.offer(enclave)
-    stale.on_answer(KeyAnswer(bytes(32), b"blob", KEY_ARN))
-    assert [want.operation for want in enclave.life.wanted()] == ["Decrypt"]
-    state.answer_key(enclave)
     for who in WITNESSES.values():
         state.witness(enclave, who)
+    stale.on_answer(KeyAnswer(bytes(32), b"blob", KEY_ARN))
+    assert [want.operation for want in enclave.life.wanted()] == ["Decrypt"]
+    assert enclave.call(Op.STATUS).header["state"]["missing"] == []
+    state.answer_key(enclave)
     assert enclave.call(Op.STATUS).header["state"]["taken_up"]
 
 
