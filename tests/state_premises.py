@@ -13,24 +13,30 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from party_client.attestation import TrustedRoots
-from party_client.attestation.measurements import extended_once
+from party_client.cli.kms_text import plan_facts
 from party_client.client import Client
+from party_client.kms import plan
+from party_client.kms.terms import Place, key_terms
 from party_client.witnessing import Decided
 from protos.formats.agreement import Agreement, Limits
-from protos.formats.kms import STATE_SUBJECT, KeyService, StateTerms
+from protos.formats.kms import KeyService, StateTerms
 from protos.formats.participants import Release
+from protos.release.history import agreed_releases
 from protos.v1 import concordat_pb2 as wire
+from scenarios.kms.planned import read_plan_untrusted
 from scenarios.machine.pki import load_or_create_root, root_path
 from tests import kms_world, world
 from tests.chaos.premises import Premises, until
 from tests.errands_world import service_of
-from tests.kms_world import ADMINISTRATION, ENCLAVE_ROLE, KmsWorld, policy, statement
+from tests.kms_world import ADMINISTRATOR, ENCLAVE_ROLE, KmsWorld
 
 WITNESSES = ("advertiser", "publisher")
+PARENT = "arn:aws:iam::444455556666:role/parent"
 _WITHIN_S = 90.0
 
 
@@ -162,24 +168,13 @@ def state_premises(folder: Path, *, tick_s: int = 0) -> Iterator[StatePremises]:
 
 
 def _put_key(kms: KmsWorld, agreed: Agreement) -> None:
-    """A key of the publisher's for the state of this agreement, by this code, and its alias."""
-    (release,) = agreed.releases
-    condition = {
-        "StringEqualsIgnoreCase": {
-            "kms:RecipientAttestation:PCR0": release.pcr0.hex(),
-            "kms:RecipientAttestation:PCR1": release.pcr1.hex(),
-            "kms:RecipientAttestation:PCR2": release.pcr2.hex(),
-            "kms:RecipientAttestation:PCR16": extended_once(agreed.digest()).hex(),
-        },
-        "StringEquals": {
-            "kms:EncryptionContext:agreement": agreed.digest().hex(),
-            "kms:EncryptionContext:party": "publisher",
-            "kms:EncryptionContext:dataset": STATE_SUBJECT,
-        },
-    }
-    uses = ["kms:Decrypt", "kms:GenerateDataKey"]
-    arn = kms.key(policy(ADMINISTRATION, statement("State", "Allow", {"AWS": ENCLAVE_ROLE}, uses, condition)))
-    kms.store.put_alias(f"alias/concordat-{agreed.id}-publisher", arn.rpartition("/")[2])
+    """The publisher's key for the state of this agreement, as it is planned."""
+    place = Place(kms.store.account, kms.store.region, "enclave", (PARENT,), (ADMINISTRATOR,))
+    terms = key_terms(
+        agreed_releases(agreed), party="publisher", place=place, now=datetime.now(UTC), simulated=True
+    )
+    planned = read_plan_untrusted(json.dumps(plan_facts(plan(terms))).encode())
+    planned.put_in(kms.store, now=kms.now())
 
 
 def _key_options(folder: Path, kms: KmsWorld, service: KeyService) -> tuple[str, ...]:

@@ -93,3 +93,13 @@ def test_no_other_key_opens_a_record(shares: list[bytes], data_key: bytes) -> No
     if data_key + b"".join(shares) != b"k" * 32 + b"s" * 32:
         with pytest.raises(RefusedError):
             StateKey(data_key, shares).open_untrusted(record)
+
+
+def test_two_lives_never_seal_under_one_key_and_nonce() -> None:
+    """What a stream cipher seals twice alike shows both: two branches write at the same places."""
+    content = Content(b"the same entry", 0)
+    records = [
+        KEY.seal(StateRecord(AGREEMENT, ENCLAVE, life * 16, 3, "arn", b"blob", b""), content)
+        for life in (b"2", b"3")
+    ]
+    assert records[0].sealed[:-16] != records[1].sealed[:-16]
