@@ -99,7 +99,6 @@ _KMS: Final = {
     "signing": "signing",
 }
 _ERRANDS: Final = tuple(f"{_ENCLAVE}_enclave_kms_{name}.py" for name in ("errands", "request"))
-_ERRANDS: Final = (f"{_ENCLAVE}_enclave_kms_errands.py", f"{_ADVERSARIAL}_kms_errands.py")
 _STATE: Final = (f"{_ADVERSARIAL}_state.py", f"{_ADVERSARIAL}_state_witnesses.py")
 _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.py")
 
