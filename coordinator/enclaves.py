@@ -32,8 +32,10 @@ from protos.formats.limits import (
     BUDGET_MAX_BYTES,
     DATASETS_MAX,
     FRAME_BODY_MAX_BYTES,
+    KEY_ANSWER_MAX_BYTES,
     KIB,
     PARTIES_MAX,
+    PUBLIC_KEYS_MAX_BYTES,
     RECEIPT_MAX_BYTES,
     STATE_RECORD_MAX_BYTES,
     STATE_STATEMENT_MAX_BYTES,
@@ -93,6 +95,14 @@ class Evidence:
     key_bundle: bytes
 
 
+@dataclass(frozen=True)
+class PublicKeys:
+    """A fresh attestation document and the public keys that it vouches for."""
+
+    document: bytes
+    public_keys: bytes
+
+
 class Enclaves:
     """Connections to the enclaves of all jobs, through one launcher."""
 
@@ -146,18 +156,7 @@ class Enclaves:
     def attest(self, job: Job, nonce: bytes) -> Evidence:
         """A document for this nonce."""
         frame = self._call(job, Op.ATTEST, nonce=nonce)
-        with _well_formed():
-            most = ATTESTATION_DOCUMENT_MAX_BYTES + _KEY_BUNDLE_MAX_BYTES + KIB
-            answer = decode_untrusted(frame.body, max_bytes=most, what="evidence")
-            fields = require_fields(answer, frozenset({"document", "key_bundle"}), what="evidence")
-            return Evidence(
-                document=require_bytes(
-                    fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
-                ),
-                key_bundle=require_bytes(
-                    fields["key_bundle"], what="key bundle", max_length=_KEY_BUNDLE_MAX_BYTES
-                ),
-            )
+        return Evidence(*_attested(frame.body, "key_bundle", max_bytes=_KEY_BUNDLE_MAX_BYTES))
 
     def begin(self, job: Job, *, dataset: str, upload_id: bytes, signed_header: bytes) -> Errand | None:
         """Let the enclave check the header before any chunk comes; the errand that it wants for the key."""
@@ -227,9 +226,32 @@ class Enclaves:
             record = require_bytes(frame.body, what="record", max_length=STATE_RECORD_MAX_BYTES)
             return KeptRecord(record, *_released(frame.header.get("released")))
 
+    def public_keys(self, job: Job, nonce: bytes) -> PublicKeys:
+        """A document for this nonce over the public halves of the enclave's keys."""
+        frame = self._call(job, Op.KEYS, nonce=nonce)
+        return PublicKeys(*_attested(frame.body, "public_keys", max_bytes=PUBLIC_KEYS_MAX_BYTES))
+
+    def use_key(self, job: Job, *, call: bytes) -> bytes:
+        """The sealed answer to one use of a key."""
+        frame = self._call(job, Op.KEY_USE, body=call)
+        with _well_formed():
+            return require_bytes(frame.body, what="key answer", max_length=KEY_ANSWER_MAX_BYTES)
+
     def _call(self, job: Job, op: Op, *, body: bytes = b"", **fields: Value) -> Frame:
         with self.link(job) as link:
             return link.call(op, deadline_s=self.deadlines.call_s, body=body, **fields)
+
+
+def _attested(body: bytes, what: str, *, max_bytes: int) -> tuple[bytes, bytes]:
+    """(document, the bytes that stand as `what` beside it)."""
+    with _well_formed():
+        most = ATTESTATION_DOCUMENT_MAX_BYTES + max_bytes + KIB
+        answer = decode_untrusted(body, max_bytes=most, what=what)
+        fields = require_fields(answer, frozenset({"document", what}), what=what)
+        document = require_bytes(
+            fields["document"], what="document", max_length=ATTESTATION_DOCUMENT_MAX_BYTES
+        )
+        return document, require_bytes(fields[what], what=what, max_length=max_bytes)
 
 
 def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:

@@ -308,6 +308,29 @@ class CoordinatorService(CoordinatorServicer):
             self._parts.keeping.fetch(job)
             return messages.GetBudgetResponse(signed_budget=signed)
 
+    # --- Keys -------------------------------------------------------------------------------------------
+
+    def GetPublicKeys(
+        self, request: messages.GetPublicKeysRequest, context: grpc.ServicerContext
+    ) -> messages.GetPublicKeysResponse:
+        """The public halves of the enclave's keys, attested for the caller's nonce."""
+        with _answering(context, "GetPublicKeys"):
+            nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
+            keys = self._parts.enclaves.public_keys(self._running(request.job_id), nonce)
+            return messages.GetPublicKeysResponse(document=keys.document, public_keys=keys.public_keys)
+
+    def UseKey(
+        self, request: messages.UseKeyRequest, context: grpc.ServicerContext
+    ) -> messages.UseKeyResponse:
+        """Bring one use of a key to the enclave; the answer is sealed to whoever signed it."""
+        with _answering(context, "UseKey") as caller:
+            call = require_bytes(request.call, what="key use", max_length=limits.KEY_CALL_MAX_BYTES)
+            job = self._running(request.job_id)
+            sealed = self._parts.enclaves.use_key(job, call=call)
+            self._parts.keeping.fetch(job)  # as with budgets: it tells which use this was
+            log.event("key-used", job=job.job_id, caller=caller.name, bytes=log.bucketed(len(sealed)))
+            return messages.UseKeyResponse(sealed_answer=sealed)
+
     # ----------------------------------------------------------------------------------------------------
 
     # --- The enclave's state ----------------------------------------------------------------------------

@@ -71,6 +71,9 @@ OF_REFUSAL: Final[dict[Refusal, StatusCode]] = {
     Refusal.NO_RUNS_LEFT: StatusCode.FAILED_PRECONDITION,
     Refusal.NO_RUNS_NOW: StatusCode.FAILED_PRECONDITION,
     Refusal.PRIVACY_SPENT: StatusCode.FAILED_PRECONDITION,
+    Refusal.NOT_APPROVED: StatusCode.PERMISSION_DENIED,
+    Refusal.NO_USES_LEFT: StatusCode.FAILED_PRECONDITION,
+    Refusal.NO_USES_NOW: StatusCode.FAILED_PRECONDITION,
     Refusal.OUT_OF_RESOURCES: StatusCode.RESOURCE_EXHAUSTED,
     Refusal.INTERNAL: StatusCode.INTERNAL,
 }

@@ -139,6 +139,16 @@ def _budget(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
     return {}, life.budget(body)
 
 
+def _keys(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
+    nonce = require_bytes(header.get("nonce"), what="nonce", length=limits.NONCE_BYTES)
+    document, public_keys = life.public_keys(nonce)
+    return {}, encode({"document": document, "public_keys": public_keys})
+
+
+def _key_use(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    return {}, life.use_key(body)
+
+
 def _close(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
     life.close()
     return {"phase": str(life.phase)}, b""
@@ -202,5 +212,7 @@ _HANDLERS: Final[dict[Op, Callable[[Life, dict[str, Value], bytes], Answer]]] = 
     Op.RESULT: _result,
     Op.RECEIPT: _receipt,
     Op.BUDGET: _budget,
+    Op.KEYS: _keys,
+    Op.KEY_USE: _key_use,
     Op.CLOSE: _close,
 }

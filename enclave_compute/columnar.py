@@ -23,7 +23,7 @@ from protos.formats import limits
 from protos.formats.calls import Refusal
 from protos.formats.columns import Buffers, Texts, read_columns_untrusted, width_bits
 from protos.formats.errors import FormatError, LimitExceededError
-from protos.formats.schema import Column, Dataset
+from protos.formats.schema import Column
 from protos.plan.quoting import quoted
 from protos.plan.values import column_type
 
@@ -70,26 +70,28 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
     return Chunk(rows, held_bytes, chunks[0].dictionaries, arrays, chunks[0]._schema)
 
 
-def decode_chunk_untrusted(dataset: Dataset, plaintext: bytes, *, compression: str = "none") -> Chunk:
-    """The columns in `plaintext`, which has exactly the shape of `dataset`. Raises `RefusedError`."""
+def decode_chunk_untrusted(
+    columns: Sequence[Column], plaintext: bytes, *, compression: str = "none"
+) -> Chunk:
+    """The columns in `plaintext`, which are exactly these. Raises `RefusedError`."""
     if compression == "zstd":
         plaintext = decompress_untrusted(plaintext, max_bytes=limits.CHUNK_PLAINTEXT_MAX_BYTES)
     try:
-        rows, buffers = read_columns_untrusted(dataset.columns, plaintext)
+        rows, buffers = read_columns_untrusted(columns, plaintext)
     except LimitExceededError as error:
         raise RefusedError(Refusal.OVER_LIMIT, error.message) from error
     except FormatError as error:
         raise RefusedError(Refusal.SCHEMA_MISMATCH, error.message) from error
-    children = [_array(*pair, rows) for pair in zip(dataset.columns, buffers, strict=True)]
-    fields = {column.name: child.schema for column, child in zip(dataset.columns, children, strict=True)}
+    children = [_array(*pair, rows) for pair in zip(columns, buffers, strict=True)]
+    fields = {column.name: child.schema for column, child in zip(columns, children, strict=True)}
     layout = na.c_schema(na.struct(fields))
     array = na.c_array_from_buffers(
         layout, rows, [None], children=children, validation_level="none", move=True
     )
-    read_as = [_read_as(*pair) for pair in zip(dataset.columns, layout.children, strict=True)]
+    read_as = [_read_as(*pair) for pair in zip(columns, layout.children, strict=True)]
     dictionaries = frozenset(
         column.name
-        for column, one in zip(dataset.columns, buffers, strict=True)
+        for column, one in zip(columns, buffers, strict=True)
         if isinstance(one, Texts) and one.codes is not None
     )
     return Chunk(rows, len(plaintext), dictionaries, [array], layout.modify(children=read_as))

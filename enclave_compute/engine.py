@@ -44,7 +44,6 @@ _LOCKS: Final = (
     "SET temp_directory = ''",
     "SET max_temp_directory_size = '0KB'",
     "SET disabled_filesystems = 'LocalFileSystem'",
-    "SET preserve_insertion_order = false",
     # Every statement counts distinct units: in one aggregate a quarter cheaper than as joins of several.
     "SET disabled_optimizers = 'distinct_aggregate_rewrite'",
     "SET default_collation = ''",
@@ -61,6 +60,19 @@ _WAITING_BYTES: Final = 24 * MIB
 chunks. Decoded bytes, which are not in the engine's own memory limit; the chunk that comes last is on top."""
 
 
+def locked_connection(
+    memory_mib: int, threads: int, *, keeps_order: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """An empty engine with every door locked. `keeps_order`: rows come out as they went in, which costs."""
+    connection = duckdb.connect(":memory:", config=dict(_BEFORE_FIRST_STATEMENT))
+    connection.execute(f"SET memory_limit = '{memory_mib}MiB'")
+    connection.execute(f"SET threads = {threads}")
+    connection.execute(f"SET preserve_insertion_order = {'true' if keeps_order else 'false'}")
+    for statement in _LOCKS:
+        connection.execute(statement)
+    return connection
+
+
 @dataclass
 class _Table:
     dataset: Dataset
@@ -73,11 +85,7 @@ class Engine:
     """All datasets of one enclave life. Different datasets may be appended to at the same time."""
 
     def __init__(self, memory_mib: int, threads: int) -> None:
-        self._connection = duckdb.connect(":memory:", config=dict(_BEFORE_FIRST_STATEMENT))
-        self._connection.execute(f"SET memory_limit = '{memory_mib}MiB'")
-        self._connection.execute(f"SET threads = {threads}")
-        for statement in _LOCKS:
-            self._connection.execute(statement)
+        self._connection = locked_connection(memory_mib, threads)
         self._tables: dict[str, _Table] = {}
         # 96 bits in 16 characters: with a privacy unit of 128 bits as text it is one block of the hash.
         self._secrets: Mapping[str, ParameterValue] = {PRINT_KEY: secrets.token_urlsafe(12)}
@@ -86,7 +94,7 @@ class Engine:
         """Make room for `dataset`, which must not be there."""
         columns = ", ".join(map(_column_definition, dataset.columns))
         connection = self._connection.cursor()
-        with _refusing():
+        with refusing():
             connection.execute(f"CREATE TABLE {quoted(dataset.id)} ({columns})")
         self._tables[dataset.id] = _Table(dataset, connection)
 
@@ -97,7 +105,7 @@ class Engine:
         latest. After a refusal drop the dataset: the values may have been those of an earlier chunk.
         """
         table = self._tables[dataset_id]
-        decoded = decode_chunk_untrusted(table.dataset, chunk, compression=compression)
+        decoded = decode_chunk_untrusted(table.dataset.columns, chunk, compression=compression)
         with table.lock:
             if table.waiting and table.waiting[0].dictionaries != decoded.dictionaries:
                 _insert_waiting(table)
@@ -113,7 +121,7 @@ class Engine:
         there are fewer rows or units than its owner's rules ask for."""
         table = self._tables[dataset_id]
         name = quoted(dataset_id)
-        with table.lock, _refusing():
+        with table.lock, refusing():
             _insert_waiting(table)
             rows = _count(table.connection, f"SELECT COUNT(*) FROM {name}")  # noqa: S608
             if table.dataset.unique:
@@ -124,7 +132,7 @@ class Engine:
     def drop(self, dataset_id: str) -> None:
         """Forget a dataset, so that it can be sent again."""
         table = self._tables.pop(dataset_id)
-        with table.lock, _refusing():
+        with table.lock, refusing():
             table.connection.execute(f"DROP TABLE {quoted(dataset_id)}")
             table.connection.close()
 
@@ -176,7 +184,7 @@ class Computed:
 
     def numbers(self, expressions: list[str]) -> tuple[int, ...]:
         """One row of whole numbers: each of `expressions` aggregated over all rows."""
-        with _refusing():
+        with refusing():
             select = f"SELECT {', '.join(expressions)} FROM {COMPUTED}"  # noqa: S608
             (row,) = self._connection.execute(select).fetchall()
         return tuple(int(number) for number in row)
@@ -187,7 +195,7 @@ class Computed:
         `parameters` stand in for those of this run, where the statement is of another one.
         """
         known = {**self._parameters, **(parameters or {})}
-        with _refusing():
+        with refusing():
             (parsed,) = self._connection.extract_statements(statement)
             # Which the engine insists on: not one too many.
             named = {name: known[name] for name in parsed.named_parameters}
@@ -200,28 +208,28 @@ class Computed:
 
     def numbers_of_rows(self, select: str) -> list[int]:
         """The one column of `select`, which is of whole numbers."""
-        with _refusing():
+        with refusing():
             return [int(number) for (number,) in self._connection.execute(select).fetchall()]
 
     def remove(self, delete: str) -> int:
         """How many of the rows `delete` took away."""
-        with _refusing():
+        with refusing():
             ((removed,),) = self._connection.execute(delete).fetchall()
         return int(removed)
 
     def texts(self, select: str) -> list[tuple[str, ...]]:
         """The rows of `select`, which reads FROM {rows} and gives whole numbers of any size as text."""
-        with _refusing():
+        with refusing():
             return self._connection.execute(select.format(rows=COMPUTED)).fetchall()
 
     def lay_down(self, name: str, stream: object) -> None:
         """Make a table of Arrow arrays of ours, for selects to read."""
-        with _refusing():
+        with refusing():
             self._connection.register(name, stream)
 
     def batches(self, select: str) -> list[Any]:
         """The rows of `select`, which reads FROM {rows}, as Arrow arrays of structs in their order."""
-        with _refusing():
+        with refusing():
             return list(na.c_array_stream(self._connection.sql(select.format(rows=COMPUTED))))
 
 
@@ -238,7 +246,7 @@ def _insert_waiting(table: _Table) -> None:
     if not table.waiting:
         return
     chunks, table.waiting = joined(table.waiting), []
-    with _refusing(Refusal.SCHEMA_MISMATCH):
+    with refusing(Refusal.SCHEMA_MISMATCH):
         table.connection.register(_CHUNK, chunks)
         try:
             table.connection.execute(_insert_statement(table.dataset, chunks))
@@ -280,7 +288,7 @@ def _require_not_too_small(table: _Table, rows: int) -> None:
 
 
 @contextmanager
-def _refusing(refusal: Refusal = Refusal.INTERNAL) -> Iterator[None]:
+def refusing(refusal: Refusal = Refusal.INTERNAL) -> Iterator[None]:
     """Turns whatever the engine says, which may quote a value, into a code and no more."""
     try:
         yield

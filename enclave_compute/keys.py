@@ -45,8 +45,9 @@ class EnclaveKeys:
 
     @classmethod
     def from_secrets(cls, enclave_id: bytes, secrets: Mapping[str, bytes]) -> EnclaveKeys:
-        """The keys that are made of these. Raises `FormatError`."""
-        if secrets.keys() != {"hpke", "signing"} or len(secrets["signing"]) != _SIGNING_SEED_BYTES:
+        """The keys that are made of these; others may stand beside them. Raises `FormatError`."""
+        secrets = {name: secret for name, secret in secrets.items() if name in ("hpke", "signing")}
+        if len(secrets) != 2 or len(secrets["signing"]) != _SIGNING_SEED_BYTES:
             raise FormatError("enclave keys: not what keys are made of")
         opening = hpke.PrivateKey(secrets["hpke"])
         signing = Ed25519PrivateKey.from_private_bytes(secrets["signing"])

@@ -14,10 +14,12 @@ What an operator could reset is said in `docs/threat-model.md`, attack 15.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring.ledger import Used
 from enclave_compute.privacy_accounts import PrivacyAccounts
 from enclave_compute.state.chain import Entry
 from enclave_compute.state.content import Content
@@ -60,13 +62,13 @@ class Ledger:
         self._journal = journal
         self._sequence = 0
         self._head = NOTHING_YET
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
 
     def take_up(self, taken: TakenUp, plans: Mapping[str, Plan], *, bundle_digest: bytes, now_s: int) -> None:
         """Begin where earlier lives ended, and note that this one goes on from there."""
         for entry, content in taken.past:
             self._repeat(entry, content, plans)
-        secrets = {} if taken.past else taken.keys.secrets
+        secrets = {} if taken.past else taken.secrets
         self._note("begun", taken.journal.life.hex(), bundle_digest, now_s=now_s, secrets=secrets)
 
     def release(self, run_id: bytes) -> Release | None:
@@ -134,6 +136,23 @@ class Ledger:
         """Note that a dataset counts: a later life takes no other in its place."""
         self._note("accepted", dataset, manifest_digest, now_s=now_s)
 
+    def use(self, used: Used, request: bytes) -> None:
+        """Note that a key of the ring was used."""
+        self._note(
+            "used",
+            used.key,
+            used.request_digest,
+            now_s=used.at_s,
+            request=request,
+            values=used.values,
+        )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes meanwhile: what `next_entry` says stays true."""
+        with self._writing:
+            yield
+
     def last_entry(self) -> tuple[int, bytes]:
         """(sequence, head) of the last entry; 0 and zeros before the first."""
         with self._writing:
@@ -161,6 +180,8 @@ class Ledger:
         about: bytes,
         *,
         now_s: int,
+        request: bytes | None = None,
+        values: int = 0,
         secrets: Mapping[str, bytes] | None = None,
     ) -> None:
         """An event, where entries are kept; elsewhere there are none."""
@@ -169,7 +190,7 @@ class Ledger:
         with self._writing:
             place = self._journal.agreement_digest, self._journal.enclave_id, self._sequence + 1, self._head
             event = LedgerEvent(*place, kind, subject, about)
-            self._keep(event, Content(event.encode(), now_s, secrets=secrets or {}))
+            self._keep(event, Content(event.encode(), now_s, request, values, secrets or {}))
 
     def _append(self, claims: Claims, content: Content) -> None:
         with self._writing:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from enclave_compute.binding import BindRequest, Bound, bind
 from enclave_compute.clock import NsmClock
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring.ledger import KeyLedger
+from enclave_compute.key_ring.ring import KeyRing
+from enclave_compute.key_ring.secrets import RingSecrets
+from enclave_compute.key_ring.uses import KeyUses
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.kms.errands import Errands
 from enclave_compute.kms.request import KeyRequest
@@ -29,7 +31,6 @@ from enclave_compute.state.journal import Journal
 from enclave_compute.state.taking_up import TakenUp, TakingUp
 from protos.formats.binding import attestation_user_data
 from protos.formats.calls import Op, Refusal
-from protos.formats.state import LedgerEvent
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class _Bound:
     errands: Errands
     slots: dict[str, Slot]
     runs: Runs
+    key_uses: KeyUses
     taking_up: TakingUp | None = None
     """What takes the state up; None where the agreement has none."""
     journal: Journal | None = None
@@ -198,8 +200,16 @@ class Life:
         return self._require(op).runs.released(run_id)
 
     def budget(self, signed_request: bytes) -> bytes:
-        """What is left of every query, signed; a run that is going on has not been charged yet."""
+        """What is left of every query and key, signed; a run that is going on has not been charged yet."""
         return self._require(Op.BUDGET).runs.budget(signed_request)
+
+    def public_keys(self, nonce: bytes) -> tuple[bytes, bytes]:
+        """(document, public halves of the key ring), fresh for the caller's nonce."""
+        return self._require(Op.KEYS).key_uses.public_keys(nonce)
+
+    def use_key(self, body: bytes) -> bytes:
+        """Use a key of the ring; the answer, sealed to whoever asked."""
+        return self._require(Op.KEY_USE).key_uses.use_untrusted(body)
 
     def close(self) -> None:
         """End this life; the keys go with it."""
@@ -207,15 +217,22 @@ class Life:
         self._state = None
 
     def _make(self, bound: Bound) -> _Bound:
+        agreement = bound.agreement
         keys = EnclaveKeys.make(self._nsm)
+        ring_secrets = RingSecrets.make(self._nsm, agreement.keys)
         errands = Errands(self._nsm, self._clock, agreement_digest=bound.digest, enclave_id=keys.enclave_id)
-        if bound.agreement.state is None:
-            return self._serving(bound, keys, errands, Ledger(bound.agreement))
+        serving = self._serving(bound, keys, errands, ledger=Ledger(agreement), ring_secrets=ring_secrets)
+        if agreement.state is None:
+            return serving
         taking_up = TakingUp(
-            bound.agreement, bound.agreement.state, keys=keys, errands=errands, on_taken_up=self._take_up
+            agreement,
+            agreement.state,
+            keys=keys,
+            secrets={**keys.secrets, **ring_secrets.named()},
+            errands=errands,
+            on_taken_up=self._take_up,
         )
-        waiting = self._serving(bound, keys, errands, Ledger(bound.agreement))
-        return replace(waiting, taking_up=taking_up)
+        return replace(serving, taking_up=taking_up)
 
     def _take_up(self, taken: TakenUp) -> None:
         """From waiting to serving, with the ledger and the keys that the state has."""
@@ -223,12 +240,10 @@ class Life:
         if state is None:
             raise RefusedError(Refusal.WRONG_PHASE, "this life has ended")
         ledger = Ledger(state.bound.agreement, taken.journal)
-        accepted = {
-            entry.subject: entry.digest
-            for entry, _ in taken.past
-            if isinstance(entry, LedgerEvent) and entry.kind == "accepted"
-        }
-        serving = self._serving(state.bound, taken.keys, state.errands, ledger, accepted)
+        ring_secrets = RingSecrets.of_named(taken.secrets)
+        serving = self._serving(
+            state.bound, taken.keys, state.errands, ledger=ledger, ring_secrets=ring_secrets, taken=taken
+        )
         serving.runs.take_up(taken)
         self._state = replace(serving, taking_up=state.taking_up, journal=taken.journal)
 
@@ -237,13 +252,25 @@ class Life:
         bound: Bound,
         keys: EnclaveKeys,
         errands: Errands,
+        *,
         ledger: Ledger,
-        accepted: Mapping[str, bytes] = MappingProxyType({}),
+        ring_secrets: RingSecrets,
+        taken: TakenUp | None = None,
     ) -> _Bound:
-        """`accepted`: by dataset, the manifests that earlier lives accepted."""
+        """`taken`: what earlier lives left, None if there is nothing."""
         agreement = bound.agreement
         engine = Engine(agreement.limits.memory_mib, agreement.limits.threads)
-        runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock, ledger=ledger)
+        key_ledger = KeyLedger(agreement.keys, () if taken is None else taken.uses())
+        runs = Runs(
+            bound,
+            keys=keys,
+            engine=engine,
+            nsm=self._nsm,
+            clock=self._clock,
+            ledger=ledger,
+            key_ledger=key_ledger,
+        )
+        accepted = {} if taken is None else taken.accepted()
         slots = {}
         for dataset in agreement.datasets:
             engine.create(dataset)
@@ -257,7 +284,16 @@ class Life:
                 on_accepted=runs.accept,
                 agreed_manifest=accepted.get(dataset.id),
             )
-        return _Bound(bound, keys, errands, slots, runs)
+        key_uses = KeyUses(
+            bound,
+            keys=keys,
+            ring=KeyRing(agreement, ring_secrets),
+            ledger=key_ledger,
+            nsm=self._nsm,
+            clock=self._clock,
+            note=ledger.use,
+        )
+        return _Bound(bound, keys, errands, slots, runs, key_uses)
 
     def _require(self, op: Op) -> _Bound:
         require_allowed(op, self.phase)

@@ -51,12 +51,19 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
     Op.RESULT: _COMPLETE,
     Op.RECEIPT: _COMPLETE,
     Op.BUDGET: _BOUND_AND_LATER,
+    Op.KEYS: _BOUND_AND_LATER,
+    Op.KEY_USE: _BOUND_AND_LATER,
     Op.CLOSE: frozenset(Phase),
 }
 """BIND stays allowed so that a repeated binding to the same agreement can be answered; another agreement is
 refused there. BEGIN, CHUNK and FINISH stay allowed so that a late repetition is answered as it was before."""
 
-NEEDS_STATE: Final = frozenset({Op.BEGIN, Op.CHUNK, Op.FINISH, Op.RUN, Op.RESULT, Op.RECEIPT, Op.BUDGET})
+NEEDS_STATE: Final = frozenset(
+    {
+        *(Op.BEGIN, Op.CHUNK, Op.FINISH, Op.RUN, Op.RESULT, Op.RECEIPT, Op.BUDGET),
+        *(Op.KEYS, Op.KEY_USE),
+    }
+)
 """Where the agreement has `state`, these wait until it has been taken up."""
 
 

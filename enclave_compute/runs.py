@@ -16,6 +16,7 @@ from enclave_compute.clock import NsmClock
 from enclave_compute.differencing import Asked, Differencing
 from enclave_compute.engine import Engine
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring.ledger import KeyLedger
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.ledger import Ledger, Release
 from enclave_compute.nsm import Nsm
@@ -27,6 +28,7 @@ from protos.formats.budget import BUDGET_LABEL, BUDGET_REQUEST_LABEL, Budget, Bu
 from protos.formats.calls import Refusal
 from protos.formats.canonical import digest
 from protos.formats.errors import FormatError
+from protos.formats.key_budget import KeyBudget
 from protos.formats.query import ParameterValue, Query
 from protos.formats.receipt import Claims, Receipt, UsedDataset
 from protos.formats.result import ResultContext, result_digest, seal_result
@@ -48,14 +50,24 @@ class Runs:
     """The runs of one enclave life. Not thread-safe: the caller lets one run at a time in."""
 
     def __init__(
-        self, bound: Bound, *, keys: EnclaveKeys, engine: Engine, nsm: Nsm, clock: NsmClock, ledger: Ledger
+        self,
+        bound: Bound,
+        *,
+        keys: EnclaveKeys,
+        engine: Engine,
+        nsm: Nsm,
+        clock: NsmClock,
+        ledger: Ledger,
+        key_ledger: KeyLedger,
     ) -> None:
+        """`key_ledger` is read, for what is left of keys."""
         self._bound = bound
         self._keys = keys
         self._engine = engine
         self._nsm = nsm
         self._clock = clock
         self._ledger = ledger
+        self._key_ledger = key_ledger
         self._ticks = Ticks(bound.agreement.limits.tick_s)
         # Noise covers differences: what leaves with it is neither compared nor remembered.
         exact = [plan for plan in bound.plans.values() if plan.noise is None]
@@ -109,9 +121,10 @@ class Runs:
         # The time of the charge is that of the release, not of the request: computing may take long, and
         # windows are about when results leave. Runs take turns, so there are no fewer left than before.
         now_s = self._clock.now_s()
-        claims = self._claims(allowed, released, used, runs_left, now_s)
-        release = self._seal(allowed, released.table_ipc, claims)
-        self._ledger.write(claims, release, plan, now_s=now_s)
+        with self._ledger.alone():
+            claims = self._claims(allowed, released, used, runs_left, now_s)
+            release = self._seal(allowed, released.table_ipc, claims)
+            self._ledger.write(claims, release, plan, now_s=now_s)
         if plan.noise is None:
             self._differencing.remember(Asked(plan, allowed.parameters))
         return release
@@ -132,7 +145,7 @@ class Runs:
             del self._to_remember[0]
 
     def budget(self, signed_request: bytes) -> bytes:
-        """What is left of every query, signed with the key that the attested bundle names.
+        """What is left of every query and key, signed with the key that the attested bundle names.
 
         Every participant may ask. Asking costs nothing and can be repeated: the answer is for the nonce.
         """
@@ -149,8 +162,10 @@ class Runs:
             QueryBudget(query.id, self._ledger.left(query, now_s=now_s)) for query in agreement.queries
         )
         spent = self._ledger.privacy_left()
+        keys = tuple(KeyBudget(key.id, self._key_ledger.left(key, now_s=now_s)) for key in agreement.keys)
         last = self._ledger.last_entry()
-        answer = Budget(request.nonce, self._bound.digest, self._keys.enclave_id, now_s, left, spent, *last)
+        place = request.nonce, self._bound.digest, self._keys.enclave_id, now_s
+        answer = Budget(*place, left, spent, keys, *last)
         return cose.sign(answer.encode(), typ=BUDGET_LABEL, key=self._keys.signing)
 
     def _require_allowed(self, signed_request: bytes) -> _Allowed:

@@ -10,6 +10,7 @@ General layout. One module or package per thing that a party does, each usable a
     kms             our own key in AWS KMS: planned, checked, and under which a dataset may be sealed
     seal_to_file    what waits: a dataset sealed under that key, in one file (see sealed_files, deposits)
     published       what a version measures: files, and who signed them
+    keys            what is used and never seen: keys that the enclave made and keeps
     results         what comes back: opened, with the receipt that proves it
     expected_noise  how far off noisy figures are: before a run, and beside its result
     transport       how it travels: gRPC to the coordinator, which is trusted by nobody

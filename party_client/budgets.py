@@ -1,4 +1,4 @@
-"""What is left of the agreed runs, by the word of a verified enclave.
+"""What is left of the agreed runs and uses of keys, by the word of a verified enclave.
 
 Reads a statement that the coordinator carried. It counts when the key that the attested bundle names signed
 it, over the nonce just sent and about this agreement; so the coordinator can keep it back, and can neither
@@ -21,6 +21,7 @@ from protos.formats.budget import (
     window_limits,
 )
 from protos.formats.errors import ConcordatError
+from protos.formats.key_budget import KeyBudget, key_limits
 from protos.formats.limits import NONCE_BYTES
 from protos.plan.stakes import allowance_of
 
@@ -67,6 +68,13 @@ def verify_budget_untrusted(
             "budget: got other windows than those of the agreement",
             hint="are this client and the enclave of releases that go together?",
         )
+    if [(key.key, _limits(key)) for key in budget.keys] != [
+        (key.id, list(key_limits(key).items())) for key in agreement.keys
+    ]:
+        raise BudgetError(
+            "budget: got other bounds of keys than those of the agreement",
+            hint="are this client and the enclave of releases that go together?",
+        )
     accounts = [
         (account.owner, account.noise, account.allowed.amount, account.allowed.delta)
         for account in budget.privacy
@@ -79,3 +87,7 @@ def verify_budget_untrusted(
             hint="are this client and the enclave of releases that go together?",
         )
     return budget
+
+
+def _limits(key: KeyBudget) -> list[tuple[str, int]]:
+    return [(window.window, window.limit) for window in key.windows]

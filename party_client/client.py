@@ -24,6 +24,7 @@ from party_client.deposits import Deposited, Depositing, DepositState, deposit_s
 from party_client.identity import Identity
 from party_client.job_enclave import verify_job_enclave, verify_waiting_enclave
 from party_client.jobs import wait_until_running
+from party_client.keys.job_keys import JobKeys
 from party_client.release_memory import require_not_older
 from party_client.results import Expected, Result, open_verified
 from party_client.runs import (
@@ -370,6 +371,10 @@ class Client:
         )
         self.coordinator.put_state_statement(job_id, statement.signed)
         return statement
+
+    def keys(self, job_id: str, agreement: Agreed) -> JobKeys:
+        """The keys that the job's enclave made and keeps: their public halves, and what they can do."""
+        return JobKeys(self, job_id, agreement)
 
     def result(
         self,

@@ -47,6 +47,11 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     "`concordat job budget` says what is left",
     Refusal.PRIVACY_SPENT: "an owner's privacy budget is used up; what was released can be fetched again, "
     "and more needs another agreement",
+    Refusal.NOT_APPROVED: "have this use approved by whom the agreement names: `concordat keys approve`",
+    Refusal.NO_USES_LEFT: "the agreed number of uses or identifiers is used up: `concordat job budget`; "
+    "more need another agreement",
+    Refusal.NO_USES_NOW: "wait: the agreed number of uses in a day, a week or a month is used up; "
+    "`concordat job budget` says what is left",
     Refusal.OUT_OF_RESOURCES: "the run needs more memory than agreed: agree on more (limits.memory_mib)",
     Refusal.INTERNAL: "the enclave says no more, so that nothing about the data gets out; ask its operator",
 }

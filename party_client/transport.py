@@ -30,6 +30,8 @@ START_DEADLINE_S: Final = 120.0
 """An enclave has to boot and to be bound."""
 FINISH_DEADLINE_S: Final = 900.0
 """The coordinator first brings what is still on its disk to the enclave."""
+KEY_DEADLINE_S: Final = 120.0
+"""Uses take turns, and one may be of tens of thousands of identifiers."""
 RETRY_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 TLS_FILE_MAX_BYTES: Final = MIB
 _CODE_MAX_CHARACTERS: Final = 64
@@ -285,6 +287,18 @@ class Coordinator:
         """Hands over a witness's signed statement."""
         request = wire.PutStateStatementRequest(job_id=job_id, signed_statement=signed_statement)
         self._call("PutStateStatement", request, deadline_s=START_DEADLINE_S)
+
+    # --- Keys --------------------------------------------------------------------------------------------
+
+    def get_public_keys(self, job_id: str, nonce: bytes) -> tuple[bytes, bytes]:
+        """(document, public keys) for `nonce`, to be verified."""
+        answer = self._call("GetPublicKeys", wire.GetPublicKeysRequest(job_id=job_id, nonce=nonce))
+        return bytes(answer.document), bytes(answer.public_keys)
+
+    def use_key(self, job_id: str, call: bytes) -> bytes:
+        """The sealed answer to one use of a key, to be opened and verified."""
+        request = wire.UseKeyRequest(job_id=job_id, call=call)
+        return bytes(self._call("UseKey", request, deadline_s=KEY_DEADLINE_S).sealed_answer)
 
     def _call(self, name: str, request: object, *, deadline_s: float = DEADLINE_S) -> Any:
         method = getattr(self._stub, name)

@@ -21,10 +21,11 @@ from scenarios.place import SIMULATED, Place, emulated
 from scenarios.presentation import Telling
 from scenarios.runner import Outcome, play
 from scenarios.stage import Stage
+from scenarios.tokens.acts import TOKENS, TokenActs
 
 
 @click.command(name="scenario")
-@click.argument("name", type=click.Choice(sorted([*SCENARIOS, HOSTILE])))
+@click.argument("name", type=click.Choice(sorted([*SCENARIOS, TOKENS.name, HOSTILE])))
 @click.option(
     "--rows", type=click.IntRange(min=1), help="Rows of the large datasets; default: as its page says."
 )
@@ -79,14 +80,14 @@ def command(
         with ExitStack() as held:
             play_hostile(_folder(keep, held), as_json=as_json)
         return
-    scenario = SCENARIOS[name]
+    scenario, kind = (TOKENS, TokenActs) if name == TOKENS.name else (SCENARIOS[name], None)
     with ExitStack() as held:
         folder = _folder(keep, held)
         stage = held.enter_context(Stage(folder, scenario.people, place=place))
         telling = Telling(Console(quiet=True) if as_json else console())
         held.callback(telling.interrupted)
         telling.opening(scenario, place)
-        outcome = play(scenario, stage, telling, rows=rows)
+        outcome = play(scenario, stage, telling, rows=rows, kind=kind)
         telling.closing(outcome)
     if as_json:
         emit(as_json, _facts(scenario, outcome, keep, place), lambda _: None)

@@ -52,9 +52,20 @@ class Outcome:
     """Whether what was released is off by noise, as it was agreed."""
 
 
-def play(scenario: Scenario, stage: Stage, observer: Observer, *, rows: int | None = None) -> Outcome:
-    """Plays `scenario` with `rows` rows on `stage`. Raises `ScenarioError` at the first fault."""
-    acts = (OfflineActs if scenario.key_services else Acts)(scenario, stage, rows)
+def play(
+    scenario: Scenario,
+    stage: Stage,
+    observer: Observer,
+    *,
+    rows: int | None = None,
+    kind: type[Acts] | None = None,
+) -> Outcome:
+    """Plays `scenario` with `rows` rows on `stage`. Raises `ScenarioError` at the first fault.
+
+    `kind` of acts is given where no query runs; else it follows from the scenario.
+    """
+    chosen = kind or (OfflineActs if scenario.key_services else Acts)
+    acts = chosen(scenario, stage, rows)
     steps = []
     for title, act in acts.in_order():
         observer.begins(title)

@@ -30,7 +30,7 @@ from protos.formats.state import CONTENT_LABEL, KEY_LABEL, StateRecord
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-_SECRETS_MAX: Final = 16
+_SECRETS_MAX: Final = 128
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Content:
     at_s: int
     """When it was charged, by the security module's clock."""
     request: bytes | None = None
-    """The signed request of a release."""
+    """The signed request of a release; the request of a use of a key, as it is encoded."""
+    values: int = 0
+    """Identifiers in a use of a key."""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What the enclave's keys are made of; in the first record."""
 
@@ -54,6 +56,7 @@ class Content:
                 "entry": self.entry,
                 "at_s": self.at_s,
                 "request": self.request,
+                "values": self.values,
                 "secrets": dict(self.secrets),
             }
         )
@@ -65,7 +68,7 @@ class Content:
         fields = decode_map_untrusted(
             data,
             label=CONTENT_LABEL,
-            keys=frozenset({"entry", "at_s", "request", "secrets"}),
+            keys=frozenset({"entry", "at_s", "request", "values", "secrets"}),
             max_bytes=most,
         )
         secrets, request = fields["secrets"], fields["request"]
@@ -79,6 +82,7 @@ class Content:
             request=None
             if request is None
             else require_bytes(request, what="request", max_length=limits.RUN_REQUEST_MAX_BYTES),
+            values=require_int(fields["values"], what="values"),
             secrets=secrets,
         )
 

@@ -11,11 +11,13 @@ since whoever may use the key there could have made others; the witnesses' word 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from enclave_compute.errors import RefusedError
+from enclave_compute.key_ring.ledger import Used
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.kms.errands import Errands
 from enclave_compute.kms.request import KeyAnswer, KeyRequest
@@ -23,7 +25,7 @@ from enclave_compute.state.chain import Entry, verified_heads
 from enclave_compute.state.content import Content, StateKey
 from enclave_compute.state.journal import Journal
 from enclave_compute.state.offered import Offered, require_known
-from protos.formats import cose, limits
+from protos.formats import cose, key_use, limits
 from protos.formats.agreement import Agreement
 from protos.formats.calls import Refusal
 from protos.formats.errors import SealError, SignatureError
@@ -32,6 +34,7 @@ from protos.formats.state import (
     PROPOSAL_LABEL,
     STATEMENT_LABEL,
     KnownState,
+    LedgerEvent,
     StateProposal,
     StateRecord,
     StateStatement,
@@ -43,9 +46,29 @@ class TakenUp:
     """A state that this life goes on with."""
 
     keys: EnclaveKeys
+    secrets: Mapping[str, bytes] = field(repr=False)
+    """All that its keys are made of, those of the key ring as well."""
     journal: Journal
     past: tuple[tuple[Entry, Content], ...]
     """The ledger so far, in order; empty for a state that begins."""
+
+    def accepted(self) -> dict[str, bytes]:
+        """Digests of the manifests that count, by dataset."""
+        return {event.subject: event.digest for event, _ in self._events("accepted")}
+
+    def uses(self) -> Iterator[Used]:
+        """Uses of keys, in order."""
+        numbers: Counter[str] = Counter()
+        for event, content in self._events("used"):
+            numbers[event.subject] += 1
+            request = key_use.KeyRequest.decode_untrusted(content.request or b"")
+            place = request.request_id, event.digest, event.subject, numbers[event.subject]
+            yield Used(*place, content.at_s, content.values)
+
+    def _events(self, kind: str) -> Iterator[tuple[LedgerEvent, Content]]:
+        for entry, content in self.past:
+            if isinstance(entry, LedgerEvent) and entry.kind == kind:
+                yield entry, content
 
 
 @dataclass(frozen=True)
@@ -63,10 +86,15 @@ class TakingUp:
         terms: StateTerms,
         *,
         keys: EnclaveKeys,
+        secrets: Mapping[str, bytes],
         errands: Errands,
         on_taken_up: Callable[[TakenUp], None],
     ) -> None:
-        """`keys`: of this life; a state that begins has them from now on. `on_taken_up` is called once."""
+        """`keys` and all `secrets` are of this life; a state that begins has them from now on.
+
+        `on_taken_up` is called once.
+        """
+        self._secrets = secrets
         self._agreement = agreement
         self._terms = terms
         self._keys = keys
@@ -186,7 +214,8 @@ class TakingUp:
         for statement in statements:
             if statement.known is not None:
                 require_known(statement.known, heads)
-        keys = EnclaveKeys.from_secrets(enclave_id, contents[0].secrets) if contents else self._keys
+        secrets = contents[0].secrets if contents else self._secrets
+        keys = EnclaveKeys.from_secrets(enclave_id, secrets) if contents else self._keys
         place = StateRecord(
             agreement_digest=self._agreement.digest(),
             enclave_id=enclave_id,
@@ -196,7 +225,7 @@ class TakingUp:
             wrapped_key=records[0].wrapped_key if records else answer.ciphertext or b"",
             sealed=b"",
         )
-        return TakenUp(keys, Journal(place, key), tuple(zip(entries, contents, strict=True)))
+        return TakenUp(keys, secrets, Journal(place, key), tuple(zip(entries, contents, strict=True)))
 
 
 def _key_request(agreement: Agreement, terms: StateTerms, first: StateRecord | None) -> KeyRequest:

@@ -2,10 +2,13 @@
 
 General layout: `compile` turns TOML into an `Agreement` (with `toml_file` and `table` for its mistakes);
 `checking` works out what it would let happen (with `inference` for what could still be concluded), and
-`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` explain noise;
-`describe` and `comparing` show it whole and beside another one; `validity` holds it against a clock;
-`signing` signs it and says who else has; `agreement_file` reads what others wrote; `release_text` and
-`releases` are about the enclave code it accepts, `key_services` about keys of its parties in KMS.
+`granting` the smallest grants that its queries need; `privacy_budgets` and `noisy_queries` explain noise,
+`keys_text` keys that the enclave keeps; `describe` and `comparing` show it whole and beside another one;
+`validity` holds it against a clock; `signing` signs it and says who else has; `agreement_file` reads what
+others wrote; `release_text` and `releases` are about the enclave code it accepts, `key_services` about keys
+of its parties in KMS.
+
+An agreement on [[keys]] may have no [[datasets]] and no [[queries]].
 
 With [[privacy]] every query over that owner's data has `noise`. With `keys = "declared"`, `domains` lists
 the possible values of each GROUP BY expression, in order: all combinations are shown, also empty ones, and
@@ -80,6 +83,15 @@ As people write it:
     # party = "airline"                         # sealed under a key in this party's KMS
     # kms = { account = "111122223333", region = "eu-central-1", role = "concordat-enclave" }
     # witnesses = ["airline"]                   # parties who say which state is the latest
+    # [[keys]]                                  # optional; made by the enclave and kept there (docs/keys.md)
+    # id = "person_tokens"
+    # kind = "hmac-sha256"                      # or ecdsa-p256, ecdsa-p384, ed25519, rsa-3072, aes-256, ...
+    # uses = ["tokenise"]                       # or sign, decrypt, encrypt, hmac: one purpose for each key
+    # used_by = ["airline", "analyst"]
+    # approved_by = []                          # optional: parties who have to sign every single use
+    # max_uses = 100                            # and per_day, per_week, per_month, as of queries
+    # max_values = 1_000_000                    # with tokenise: identifiers in all uses together
+    # normalise = "email/v1"                    # optional, with tokenise
     # [[privacy]]                               # optional; owners whose data leaves with noise only
     # owner = "airline"
     # epsilon = "2"                             # over all runs of one enclave; text, smaller is stricter

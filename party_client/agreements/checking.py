@@ -19,6 +19,7 @@ from party_client.agreements.key_services import (
     key_service_warnings,
     state_sentence,
 )
+from party_client.agreements.keys_text import KeyCheck, key_checks
 from party_client.agreements.noisy_queries import noise_sentences
 from party_client.agreements.plain_language import (
     DOINGS,
@@ -124,6 +125,8 @@ class Check:
     releases: tuple[ReleaseCheck, ...]
     queries: tuple[QueryCheck, ...]
     datasets: tuple[DatasetCheck, ...]
+    keys: tuple[KeyCheck, ...]
+    """Keys that the enclave makes and keeps, and what they let their users do."""
     budgets: tuple[BudgetCheck, ...]
     """Of owners who let no exact result of their data leave."""
     warnings: tuple[str, ...]
@@ -164,6 +167,7 @@ def check(agreement: Agreement, *, now: datetime, roots: Anchors) -> Check:
             _query(agreement, query, plan) for query, plan in zip(agreement.queries, compiled, strict=True)
         ),
         datasets=tuple(_datasets(agreement, plans)),
+        keys=key_checks(agreement),
         budgets=budget_checks(agreement, plans),
         warnings=(
             *agreement_warnings(agreement, plans, {release.kind for release in releases}),

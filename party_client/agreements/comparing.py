@@ -20,6 +20,7 @@ _KEYED: Final = {
     "analysts": "id",
     "columns": "name",
     "datasets": "id",
+    "keys": "id",
     "parameters": "name",
     "parties": "id",
     "privacy": "owner",
@@ -27,12 +28,12 @@ _KEYED: Final = {
     "releases": "name",
 }
 _FIRST: Final = (
-    *("id", "title", "purpose", "parties", "analysts", "datasets", "privacy", "queries", "releases"),
+    *("id", "title", "purpose", "parties", "analysts", "datasets", "privacy", "queries", "keys", "releases"),
 )
 _SETS: Final = frozenset(
     {
-        *("analyses", "choices", "forbidden", "joined_with", "only_queries"),
-        *("receivers", "run_by", "uses", "witnesses"),
+        *("analyses", "approved_by", "choices", "forbidden", "joined_with", "only_queries"),
+        *("receivers", "run_by", "used_by", "uses", "witnesses"),
     }
 )
 

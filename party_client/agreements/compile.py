@@ -13,6 +13,7 @@ from typing import Final
 
 from party_client.agreements.errors import AgreementTextError
 from party_client.agreements.key_services import read_kms, read_state
+from party_client.agreements.keys_text import read_key
 from party_client.agreements.privacy_text import read_noise, read_privacy
 from party_client.agreements.release_text import read_releases
 from party_client.agreements.rules_text import RULE_KEYS, read_clamp, read_rules
@@ -27,9 +28,11 @@ from protos.formats.schema import Column, Dataset
 
 _AGREEMENT_KEYS: Final = (
     *("id", "title", "purpose", "valid_from", "valid_until", "limits"),
-    *("parties", "datasets", "queries", "releases"),
+    *("parties", "releases"),
 )
-_AGREEMENT_OPTIONS: Final = ("analysts", "logged", "privacy", "release_quorum", "state")
+_AGREEMENT_OPTIONS: Final = (
+    *("analysts", "datasets", "keys", "logged", "privacy", "queries", "release_quorum", "state"),
+)
 _QUERY_OPTIONS: Final = ("parameters", "many_to_many", "per_day", "per_week", "per_month", "noise")
 DEFAULT_TICK_S: Final = 1
 """Who wants outcomes at once has to say so: how long a run took is about the data."""
@@ -47,6 +50,7 @@ def compile_toml(path: Path) -> Agreement:
         release for place, value in top.tables("releases") for release in read_releases(place, value, folder)
     )
     require_unmixed(releases)
+    keys = tuple(read_key(place, value) for place, value in top.tables("keys"))
     privacy = tuple(read_privacy(place, value) for place, value in top.tables("privacy"))
     bounds = _limits(f"{path.name}: [limits]", dict(top.items("limits")))
     has_state = "state" in top
@@ -68,6 +72,7 @@ def compile_toml(path: Path) -> Agreement:
             privacy=privacy,
             release_quorum=top.integer("release_quorum") if "release_quorum" in top else None,
             state=state,
+            keys=keys,
         )
         # Some bounds are checked when bytes are read. Whoever gets these bytes must be able to read them.
         return Agreement.decode_untrusted(agreement.encode())

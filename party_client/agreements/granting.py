@@ -68,6 +68,8 @@ class Granting:
 def granting(agreement: Agreement, query_id: str | None = None) -> Granting:
     """The account for one query, or for all. Raises `AgreementError` when there is no such query."""
     queries = [query for query in agreement.queries if query_id in (None, query.id)]
+    if not agreement.queries:
+        raise AgreementError("this agreement has no queries, so it needs no grants")
     if not queries:
         names = ", ".join(query.id for query in agreement.queries)
         raise AgreementError(f"there is no query {query_id}", hint=f"the queries are {names}")

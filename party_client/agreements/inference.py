@@ -79,7 +79,13 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
     counted = "Runs, in all and in windows of time,"
     if agreement.privacy:
         counted = "Runs and privacy budgets"
-    yield f"{counted} are counted per enclave. {_beyond_one_enclave(agreement)}"
+    if agreement.queries:
+        yield f"{counted} are counted per enclave. {_beyond_one_enclave(agreement)}"
+    if agreement.keys and agreement.state is None:
+        yield (
+            "Keys live as long as the enclave that made them. With it goes whatever only they decrypt, and "
+            "the next enclave has others, whose uses are counted from the beginning."
+        )
     if agreement.logged != "nothing":
         yield "The operator sees the names of the phases that the enclave enters, and when."
 

@@ -17,6 +17,7 @@ _SINGULAR: Final = {
     "analysts": "analyst",
     "columns": "column",
     "datasets": "dataset",
+    "keys": "key",
     "parameters": "parameter",
     "parties": "party",
     "privacy": "privacy budget of",
@@ -25,6 +26,10 @@ _SINGULAR: Final = {
 }
 _READABLE: Final = {
     "run_by": "who may ask",
+    "used_by": "who may use it",
+    "approved_by": "who has to approve every use",
+    "max_uses": "uses at most",
+    "max_values": "identifiers at most",
     "receivers": "who receives",
     "valid_from_s": "valid from",
     "valid_until_s": "valid until",
@@ -62,12 +67,12 @@ STRICTER: Final = "stricter"
 _MORE_IS_LOOSER: Final = frozenset(
     {
         *("max_runs", "valid_until_s", "high", "many_to_many", "single_units"),
-        *("max_rows_per_unit", "per_day", "per_week", "per_month"),
+        *("max_rows_per_unit", "max_uses", "max_values", "per_day", "per_week", "per_month"),
     }
 )
 _LESS_IS_LOOSER: Final = frozenset({"threshold", "valid_from_s", "low", "min_rows", "min_units"})
 _MEMBERS: Final = frozenset(
-    {"analyses", "choices", "joined_with", "only_queries", "receivers", "run_by", "uses"}
+    {"analyses", "choices", "joined_with", "only_queries", "receivers", "run_by", "used_by", "uses"}
 )
 _NOT_MADE: Final = frozenset(
     {
@@ -76,7 +81,9 @@ _NOT_MADE: Final = frozenset(
     }
 )
 """Rules that stand there as null when nobody makes them."""
-_GRANTS: Final = frozenset({"queries", "releases"})
+_GRANTS: Final = frozenset({"keys", "queries", "releases"})
+_TAKING_AWAY: Final = frozenset({"approved_by", "forbidden"})
+"""Sets that let less happen the more there is in them."""
 
 
 def noun(path: tuple[str, ...]) -> str:
@@ -172,10 +179,10 @@ def _privacy_direction(path: tuple[str, ...], before: Any, after: Any) -> str:
 
 
 def _set_direction(key: str, before: list[str], after: list[str]) -> str:
-    if key not in _MEMBERS and key != "forbidden":
+    if key not in _MEMBERS | _TAKING_AWAY:
         return ""  # of domains for one, which are lists of lists
     gained, lost = set(after) - set(before), set(before) - set(after)
-    if key == "forbidden":
+    if key in _TAKING_AWAY:
         return _either(lost, gained)
     # Into custom or out of it there are other queries than before: whether more depends on which.
     return "" if "custom" in gained | lost else _either(gained, lost)

@@ -304,6 +304,7 @@ def _check_facts(report: LeakReport) -> dict[str, object]:
             for query in found.queries
         ],
         "datasets": [vars(dataset) for dataset in found.datasets],
+        "keys": [vars(key) for key in found.keys],
         "privacy": [asdict(budget) for budget in found.budgets],
         "warnings": found.warnings,
         "report": report_facts(report),

@@ -13,6 +13,7 @@ from rich.text import Text
 from party_client.agreements import Change
 from party_client.agreements.checking import QueryCheck
 from party_client.agreements.key_services import key_service_sentences, state_sentence
+from party_client.agreements.keys_text import KeyCheck, key_checks
 from party_client.agreements.noisy_queries import noise_terms
 from party_client.agreements.plain_language import parameter_sentence, window_sentences
 from party_client.agreements.privacy_budgets import owners_with_budget
@@ -72,7 +73,10 @@ def render_report(report: LeakReport, out: Console) -> None:
             render_budget(budget, out)
     for query in check.queries:
         _render_query_check(query, report.query(query.id), out)
-    _heading("What each owner sends, sealed", out)
+    for key in check.keys:
+        _render_key_check(key, out)
+    if check.datasets:
+        _heading("What each owner sends, sealed", out)
     for dataset, grants in zip(check.datasets, report.datasets, strict=True):
         _line(f"  {dataset.owner}: {dataset.id}, {len(dataset.used) + len(dataset.unused)} columns", out)
         _bullets((*dataset.rules, *dataset.under_key), out)
@@ -115,6 +119,22 @@ def _render_query_check(query: QueryCheck, report: QueryReport | None, out: Cons
     render_observations(report, out)
     _subheading("What could still be worked out", out)
     _bullets(query.inferences, out)
+
+
+def _render_key_check(key: KeyCheck, out: Console) -> None:
+    _heading(f"Key {key.id}, made by the enclave and kept there", out)
+    _fields(_key_terms(key), out)
+    _subheading("What it lets people do", out)
+    _bullets(key.lets, out)
+
+
+def _key_terms(key: KeyCheck) -> list[tuple[str, str]]:
+    return [
+        ("kind", key.kind),
+        ("for", ", ".join(key.uses)),
+        ("used by", f"{', '.join(key.used_by)}; {key.bounds}"),
+        ("approved by", ", ".join(key.approved_by) or "nobody"),
+    ]
 
 
 def _render_thresholds(query: QueryCheck, out: Console) -> None:
@@ -178,6 +198,10 @@ def render_agreement(agreement: Agreement, out: Console) -> None:
         )
     for query in agreement.queries:
         _render_query(query, out)
+    for key, found in zip(agreement.keys, key_checks(agreement), strict=True):
+        _heading(f"Key {key.id}", out)
+        normalised = [] if key.normalise == "none" else [("normalised", key.normalise)]
+        _fields([*_key_terms(found), *normalised], out)
     _heading("Enclave code", out)
     _fields([("changed by", quorum_sentence(agreement))], out)
     for release in agreement.releases:

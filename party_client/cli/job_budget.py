@@ -1,4 +1,4 @@
-"""`concordat job budget`: how many runs and how much privacy are left, by the enclave's signed word."""
+"""`concordat job budget`: what is left of runs, uses of keys and privacy, by the enclave's signed word."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _SPANS: Final = {
     "day": "any 24 hours",
     "week": "any 7 days",
     "month": "any 30 days",
+    "uses": "in all",
+    "values": "identifiers in all",
 }
 
 
@@ -46,7 +48,7 @@ def budget(
     trust: Trust,
     as_json: bool,
 ) -> None:
-    """Ask the enclave how many runs are left, and how much privacy.
+    """Ask the enclave what is left: runs, uses of keys, privacy.
 
     Every party and analyst of the agreement may ask, as often as they like. The enclave is verified first and
     signs its answer.
@@ -65,7 +67,10 @@ def budget(
 
     def render(out: Console) -> None:
         say(out, f"at {time(datetime.fromtimestamp(left.at_s, UTC))}, by the enclave's clock")
-        out.print(table(["query", "runs", "left", "of"], _rows(left)))
+        if left.queries:
+            out.print(table(["query", "runs", "left", "of"], _rows(left)))
+        if left.keys:
+            out.print(table(["key", "uses", "left", "of"], _key_rows(left)))
         if left.privacy:
             columns = ["privacy budget of", "epsilon spent", "of", "left"]
             out.print(table(columns, left_rows(agreed.agreement, left.privacy)))
@@ -83,6 +88,14 @@ def _rows(left: Budget) -> list[tuple[str, ...]]:
     ]
 
 
+def _key_rows(left: Budget) -> list[tuple[str, ...]]:
+    return [
+        (key.key, _SPANS[window.window], f"{window.left:,}", f"{window.limit:,}")
+        for key in left.keys
+        for window in key.windows
+    ]
+
+
 def _facts(left: Budget) -> dict[str, Any]:
     return {
         "at": datetime.fromtimestamp(left.at_s, UTC),
@@ -91,5 +104,9 @@ def _facts(left: Budget) -> dict[str, Any]:
                 window.window: {"limit": window.limit, "left": window.left} for window in query.windows
             }
             for query in left.queries
+        },
+        "keys": {
+            key.key: {window.window: {"limit": window.limit, "left": window.left} for window in key.windows}
+            for key in left.keys
         },
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from party_client.agreements.checking import QueryCheck
+from party_client.agreements.keys_text import KeyCheck
 from party_client.agreements.releases import MEANINGS
 from party_client.leak_report import LeakReport
 from party_client.leak_report.grants import ColumnGrants, DatasetGrants
@@ -29,19 +30,22 @@ def leak_report_page(report: LeakReport) -> str:
     return page(
         f"Leak report: {agreement.title}",
         _opening(report),
-        _at_a_glance(report),
+        *_at_a_glance(report),
         *budgets_section(report.check.budgets, owners),
         *(_query(report, found, owners) for found in report.check.queries),
-        section(
-            "grants",
-            "What every column may be used for",
-            element("p", None, _GRANTS),
-            *(_grants(dataset, owners) for dataset in report.datasets),
-        ),
+        *map(_key, report.check.keys),
+        *_all_grants(report, owners),
         *_key_services(report),
         section("keep-in-mind", "To keep in mind", bullets(report.check.warnings, "findings")),
         _closing(report),
     )
+
+
+def _all_grants(report: LeakReport, owners: Mapping[str, int]) -> list[Markup]:
+    if not report.datasets:
+        return []
+    each = [_grants(dataset, owners) for dataset in report.datasets]
+    return [section("grants", "What every column may be used for", element("p", None, _GRANTS), *each)]
 
 
 _GRANTS = (
@@ -89,7 +93,9 @@ def _banner(head: str, text: str) -> Markup:
     return element("p", {"class": "banner"}, element("strong", None, head), " ", text)
 
 
-def _at_a_glance(report: LeakReport) -> Markup:
+def _at_a_glance(report: LeakReport) -> list[Markup]:
+    if not report.check.queries:
+        return []
     rows: list[list[Child]] = []
     for found in report.check.queries:
         query = report.query(found.id)
@@ -108,7 +114,7 @@ def _at_a_glance(report: LeakReport) -> Markup:
             ]
         )
     columns = ["Query", "Reads", "Goes to", "Units behind every row", "Runs at most", "Different results"]
-    return section("glance", "At a glance", table("The queries of the agreement", columns, rows))
+    return [section("glance", "At a glance", table("The queries of the agreement", columns, rows))]
 
 
 def _query(report: LeakReport, found: QueryCheck, owners: Mapping[str, int]) -> Markup:
@@ -122,6 +128,17 @@ def _query(report: LeakReport, found: QueryCheck, owners: Mapping[str, int]) -> 
         element("p", None, found.hint or ""),
         element("pre", None, found.sql.strip("\n")),
     )
+
+
+def _key(key: KeyCheck) -> Markup:
+    terms: list[tuple[str, Child]] = [
+        ("Kind", code(key.kind)),
+        ("For", listed(key.uses)),
+        ("Used by", f"{', '.join(key.used_by)}; {key.bounds}"),
+        ("Every use is approved by", listed(key.approved_by) if key.approved_by else "nobody"),
+    ]
+    heading = f"Key {key.id}, made by the enclave and kept there"
+    return section(f"key-{key.id}", heading, facts(terms), bullets(key.lets, "findings"))
 
 
 def _grants(dataset: DatasetGrants, owners: Mapping[str, int]) -> Markup:

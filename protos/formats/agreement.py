@@ -24,6 +24,7 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError, LimitExceededError
 from protos.formats.identifiers import AGREEMENT_LABEL, agreement_digest, require_slug
+from protos.formats.key_ring import KEYS_MAX, AgreedKey, require_key_references
 from protos.formats.kms import StateTerms
 from protos.formats.participants import Participant, Release
 from protos.formats.privacy import PrivacyEntry
@@ -85,6 +86,8 @@ class Agreement:
     """So many parties together may accept further releases or end some; None: nobody may."""
     state: StateTerms | None = None
     """How an enclave's state may outlive it; None: it ends with the enclave."""
+    keys: tuple[AgreedKey, ...] = ()
+    """Keys that the enclave makes, and keeps. With keys there may be no datasets and no queries."""
 
     def __post_init__(self) -> None:
         require_slug(self.id, what="agreement id")
@@ -103,18 +106,20 @@ class Agreement:
         self._require_references()
 
     def _require_counts(self) -> None:
-        for what, items, most in (
-            ("parties", self.parties, limits.PARTIES_MAX),
-            ("datasets", self.datasets, limits.DATASETS_MAX),
-            ("queries", self.queries, limits.QUERIES_MAX),
-            ("releases", self.releases, limits.PARTIES_MAX),
+        computes = bool(self.datasets or self.queries or not self.keys)
+        for what, items, most, is_needed in (
+            ("parties", self.parties, limits.PARTIES_MAX, True),
+            ("datasets", self.datasets, limits.DATASETS_MAX, computes),
+            ("queries", self.queries, limits.QUERIES_MAX, computes),
+            ("releases", self.releases, limits.PARTIES_MAX, True),
         ):
-            if not 1 <= len(items) <= most:
+            if not is_needed <= len(items) <= most:
                 raise FormatError(
                     f"{what}: got {len(items)}, expected 1 to {most} (empty means nothing is allowed)"
                 )
         require_list(list(self.analysts), what="analysts", max_items=limits.PARTIES_MAX)
         require_list(list(self.privacy), what="privacy", max_items=limits.PARTIES_MAX)
+        require_list(list(self.keys), what="keys", max_items=KEYS_MAX)
 
     def _require_distinct(self) -> None:
         people = [*self.parties, *self.analysts]
@@ -122,6 +127,7 @@ class Agreement:
         _require_distinct("signing key", (person.signing_key.hex() for person in people))
         _require_distinct("dataset id", (dataset.id for dataset in self.datasets))
         _require_distinct("query id", (query.id for query in self.queries))
+        _require_distinct("key id", (key.id for key in self.keys))
         _require_distinct("privacy of", (entry.owner for entry in self.privacy))
         _require_distinct(
             "release", (release.pcr0.hex() + release.root_sha256.hex() for release in self.releases)
@@ -144,6 +150,7 @@ class Agreement:
         ):
             raise FormatError(f"state: names {strangers}, who are no parties")
         require_rule_references(self.datasets, self.queries, people)
+        require_key_references(self.keys, parties=owners, people=people)
 
     def participant(self, participant_id: str) -> Participant:
         """The party or analyst with this id; KeyError when there is none."""
@@ -156,6 +163,10 @@ class Agreement:
     def query(self, query_id: str) -> Query:
         """The query with this id; KeyError when there is none."""
         return {query.id: query for query in self.queries}[query_id]
+
+    def key(self, key_id: str) -> AgreedKey:
+        """The key of the ring with this id; KeyError when there is none."""
+        return {key.id: key for key in self.keys}[key_id]
 
     def digest(self) -> bytes:
         """The 48 bytes that name this agreement."""
@@ -190,6 +201,7 @@ class Agreement:
                 "privacy": [item.to_value() for item in self.privacy],
                 "release_quorum": self.release_quorum,
                 "state": None if self.state is None else self.state.to_value(),
+                "keys": [item.to_value() for item in self.keys],
             }
         )
         if len(encoded) > limits.AGREEMENT_MAX_BYTES:
@@ -227,6 +239,7 @@ class Agreement:
             privacy=tuple(map(PrivacyEntry.from_value_untrusted, items("privacy", limits.PARTIES_MAX))),
             release_quorum=fields["release_quorum"],
             state=None if fields["state"] is None else StateTerms.from_value_untrusted(fields["state"]),
+            keys=tuple(map(AgreedKey.from_value_untrusted, items("keys", KEYS_MAX))),
         )
 
 
@@ -234,6 +247,7 @@ _KEYS: Final = frozenset(
     {
         *("id", "title", "purpose", "valid_from_s", "valid_until_s", "limits", "logged"),
         *("parties", "analysts", "datasets", "queries", "releases", "privacy", "release_quorum", "state"),
+        "keys",
     }
 )
 

@@ -2,7 +2,8 @@
 
 The hybrid public key (1,216 bytes) does not fit the document's `public_key` field (1,024), so the
 document carries a digest over the agreement, the enclave's key bundle and its id. Documents for parties,
-for receipts and for KMS carry different labels, so that one can never stand for another.
+for receipts, for KMS and for the public halves of a key ring carry different labels, so that none can ever
+stand for another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ KEY_BUNDLE_LABEL: Final = "concordat/key-bundle/v1"
 ATTESTATION_LABEL: Final = "concordat/attestation/v1"
 RECEIPT_BINDING_LABEL: Final = "concordat/receipt-binding/v1"
 KMS_RECIPIENT_LABEL: Final = "concordat/kms-recipient/v1"
+PUBLIC_KEYS_LABEL: Final = "concordat/public-keys/v1"
 KEY_BUNDLE_MAX_BYTES: Final = 2048
 
 
@@ -77,6 +79,11 @@ def kms_recipient_user_data(agreement_digest: bytes, public_key: bytes, enclave_
     return _labelled(
         KMS_RECIPIENT_LABEL, digest(KMS_RECIPIENT_LABEL, agreement_digest, public_key, enclave_id)
     )
+
+
+def public_keys_user_data(public_keys: bytes) -> bytes:
+    """`user_data` of a document over the canonical bytes of the public halves of a key ring."""
+    return _labelled(PUBLIC_KEYS_LABEL, digest(PUBLIC_KEYS_LABEL, public_keys))
 
 
 def _labelled(label: str, value: bytes) -> bytes:

@@ -3,9 +3,9 @@
 A window slides: "per day" is any 24 hours, ending now, and not a day of the calendar, at whose midnight twice
 as many runs could be had within a minute. Lengths are in seconds and never depend on a calendar or a zone.
 
-Privacy budgets stand beside them (`privacy_loss`). What is left is asked for by a signed request and answered
-by a statement that the enclave signs with the key of its attested bundle. Follows `protos/README.md`,
-"Budget". Raises `FormatError`.
+Privacy budgets (`privacy_loss`) and uses of keys (`key_budget`) stand beside them. What is left is asked for
+by a signed request and answered by a statement that the enclave signs with the key of its attested bundle.
+Follows `protos/README.md`, "Budget". Raises `FormatError`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from protos.formats.canonical import (
 )
 from protos.formats.errors import FormatError
 from protos.formats.identifiers import DIGEST_BYTES, ENCLAVE_ID_BYTES, require_slug
+from protos.formats.key_budget import KeyBudget
+from protos.formats.key_ring import KEYS_MAX
 from protos.formats.privacy_loss import PrivacySpent
 from protos.formats.query import RUNS_MAX, Query
 
@@ -169,6 +171,8 @@ class Budget:
     queries: tuple[QueryBudget, ...]
     privacy: tuple[PrivacySpent, ...] = ()
     """Of every owner with a privacy budget, in the order of the agreement."""
+    keys: tuple[KeyBudget, ...] = ()
+    """Of every key of the ring, in the order of the agreement."""
     sequence: int = 0
     """Of the ledger's last entry; 0: there is none yet."""
     head: bytes = bytes(DIGEST_BYTES)
@@ -190,6 +194,7 @@ class Budget:
                 "at_s": self.at_s,
                 "queries": [query.to_value() for query in self.queries],
                 "privacy": [account.to_value() for account in self.privacy],
+                "keys": [key.to_value() for key in self.keys],
                 "sequence": self.sequence,
                 "head": self.head,
             }
@@ -204,8 +209,11 @@ class Budget:
             keys=_BUDGET_KEYS,
             max_bytes=limits.BUDGET_MAX_BYTES,
         )
-        queries = require_list(fields["queries"], what="queries", max_items=limits.QUERIES_MAX, min_items=1)
+        queries = require_list(fields["queries"], what="queries", max_items=limits.QUERIES_MAX)
         privacy = require_list(fields["privacy"], what="privacy", max_items=limits.PARTIES_MAX)
+        keys = require_list(fields["keys"], what="keys", max_items=KEYS_MAX)
+        if not queries and not keys:
+            raise FormatError("budget: of no query and no key")
         return cls(
             nonce=require_bytes(fields["nonce"], what="nonce", length=limits.NONCE_BYTES),
             agreement_digest=require_bytes(fields["agreement"], what="agreement digest", length=DIGEST_BYTES),
@@ -213,13 +221,14 @@ class Budget:
             at_s=require_int(fields["at_s"], what="at_s"),
             queries=tuple(map(QueryBudget.from_value_untrusted, queries)),
             privacy=tuple(map(PrivacySpent.from_value_untrusted, privacy)),
+            keys=tuple(map(KeyBudget.from_value_untrusted, keys)),
             sequence=fields["sequence"],
             head=require_bytes(fields["head"], what="head", length=DIGEST_BYTES),
         )
 
 
 _BUDGET_KEYS: Final = frozenset(
-    {"nonce", "agreement", "enclave", "at_s", "queries", "privacy", "sequence", "head"}
+    {"nonce", "agreement", "enclave", "at_s", "queries", "privacy", "keys", "sequence", "head"}
 )
 
 

@@ -27,6 +27,8 @@ class Op(StrEnum):
     RESULT = "result"
     RECEIPT = "receipt"
     BUDGET = "budget"
+    KEYS = "keys"
+    KEY_USE = "key-use"
     CLOSE = "close"
 
 
@@ -87,6 +89,12 @@ class Refusal(StrEnum):
     """The agreed number of runs in a day, a week or a month is used up; later there will be more."""
     PRIVACY_SPENT = "privacy-spent"
     """The run would cost more than an owner's privacy budget has left."""
+    NOT_APPROVED = "not-approved"
+    """A party that has to approve this very use of a key has not."""
+    NO_USES_LEFT = "no-uses-left"
+    """The agreed number of uses of a key, or of identifiers in them, is used up."""
+    NO_USES_NOW = "no-uses-now"
+    """The agreed number of uses of a key in a day, a week or a month is used up; later there will be more."""
     OUT_OF_RESOURCES = "out-of-resources"
     """The run needs more memory than the agreement gives."""
     INTERNAL = "internal"

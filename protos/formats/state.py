@@ -36,7 +36,7 @@ STATEMENT_LABEL: Final = "concordat/state-statement/v1"
 NOTHING_YET: Final = bytes(DIGEST_BYTES)
 """The head of a ledger without an entry."""
 SHARE_BYTES: Final = 32
-EVENTS: Final = frozenset({"begun", "accepted", "lost"})
+EVENTS: Final = frozenset({"begun", "accepted", "lost", "used"})
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class LedgerEvent:
     """Head of the ledger before."""
     kind: str
     """`begun`: a life took the state up; `accepted`: a dataset counts; `lost`: a run was charged to privacy
-    budgets and released nothing."""
+    budgets and released nothing; `used`: a key of the ring was used."""
     subject: str
-    """Of the life its id in hexadecimal, of the dataset its id, of the run its query."""
+    """Of the life its id in hexadecimal, of the dataset its id, of the run its query, of the use
+    the key."""
     digest: bytes
-    """Of the key bundle, of the manifest, of the signed request."""
+    """Of the key bundle, of the manifest, of the signed request, of the request for a use."""
 
     def __post_init__(self) -> None:
         if self.kind not in EVENTS:

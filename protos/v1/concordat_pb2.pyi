@@ -382,3 +382,33 @@ class PutStateStatementRequest(_message.Message):
 class PutStateStatementResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class GetPublicKeysRequest(_message.Message):
+    __slots__ = ("job_id", "nonce")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    nonce: bytes
+    def __init__(self, job_id: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+
+class GetPublicKeysResponse(_message.Message):
+    __slots__ = ("document", "public_keys")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEYS_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    public_keys: bytes
+    def __init__(self, document: _Optional[bytes] = ..., public_keys: _Optional[bytes] = ...) -> None: ...
+
+class UseKeyRequest(_message.Message):
+    __slots__ = ("job_id", "call")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    call: bytes
+    def __init__(self, job_id: _Optional[str] = ..., call: _Optional[bytes] = ...) -> None: ...
+
+class UseKeyResponse(_message.Message):
+    __slots__ = ("sealed_answer",)
+    SEALED_ANSWER_FIELD_NUMBER: _ClassVar[int]
+    sealed_answer: bytes
+    def __init__(self, sealed_answer: _Optional[bytes] = ...) -> None: ...

@@ -134,6 +134,16 @@ class CoordinatorStub:
                 request_serializer=protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.FromString,
                 _registered_method=True)
+        self.GetPublicKeys = channel.unary_unary(
+                '/concordat.v1.Coordinator/GetPublicKeys',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.GetPublicKeysRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.GetPublicKeysResponse.FromString,
+                _registered_method=True)
+        self.UseKey = channel.unary_unary(
+                '/concordat.v1.Coordinator/UseKey',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.UseKeyRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.UseKeyResponse.FromString,
+                _registered_method=True)
 
 
 class CoordinatorServicer:
@@ -270,6 +280,19 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPublicKeys(self, request, context):
+        """Keys that the enclave made and keeps: their public halves, and uses of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CoordinatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -372,6 +395,16 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.GetBudget,
                     request_deserializer=protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.FromString,
                     response_serializer=protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.SerializeToString,
+            ),
+            'GetPublicKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublicKeys,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.GetPublicKeysRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.GetPublicKeysResponse.SerializeToString,
+            ),
+            'UseKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseKey,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.UseKeyRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.UseKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -914,6 +947,60 @@ class Coordinator:
             '/concordat.v1.Coordinator/GetBudget',
             protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.SerializeToString,
             protos_dot_v1_dot_concordat__pb2.GetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublicKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/GetPublicKeys',
+            protos_dot_v1_dot_concordat__pb2.GetPublicKeysRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.GetPublicKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/UseKey',
+            protos_dot_v1_dot_concordat__pb2.UseKeyRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.UseKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,11 @@ def command(
 def _queries(agreement: Agreement, names: tuple[str, ...]) -> tuple[str, ...]:
     """The queries to run, all of which the enclave would run. Raises for a name that is none."""
     known = [query.id for query in agreement.queries]
+    if not known:
+        raise AgreementError(
+            "this agreement has no query to rehearse",
+            hint="see what its keys let people do: `concordat agreement check`",
+        )
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no query {unknown[0]!r}; there are {', '.join(known)}")
     for query in agreement.queries:

@@ -115,14 +115,25 @@ def changed_agreements() -> dict[str, Agreement]:
     flights, query = agreed.datasets[0], agreed.queries[0]
     open_column = replace(flights.columns[4], uses=frozenset({"group"}))
     more_uses = replace(flights, columns=(*flights.columns[:4], open_column))
-    release = agreed.releases[0]
+    release, (signing, tokens) = agreed.releases[0], agreed.keys
     mine = STRANGER.participant()
     new_release = replace(release, name="0.1.1", pcr0=derived("new image", 48))
     return {
         "another member": replace(agreed, parties=(*agreed.parties, mine)),
         "a member fewer": replace(
-            agreed, parties=agreed.parties[:1], datasets=agreed.datasets[:1], release_quorum=1, state=None
+            agreed,
+            parties=agreed.parties[:1],
+            datasets=agreed.datasets[:1],
+            release_quorum=1,
+            state=None,
+            keys=agreed.keys[:1],
         ),
+        "a key more people may use": replace(
+            agreed, keys=(replace(signing, used_by=("airline", "analyst")), tokens)
+        ),
+        "a key that needs no consent": replace(agreed, keys=(replace(signing, approved_by=()), tokens)),
+        "tokens of more people": replace(agreed, keys=(signing, replace(tokens, max_values=5001))),
+        "one key fewer": replace(agreed, keys=(signing,)),
         "another witness": replace(agreed, state=replace(STATE_TERMS, witnesses=("weather",))),
         "another key service": replace(
             agreed, state=replace(STATE_TERMS, kms=replace(KEY_SERVICE, account="999999999999"))

@@ -35,7 +35,7 @@ from protos.formats.result import SealedResult, open_result
 from protos.formats.schema import Column
 from protos.formats.sealed import ChunkOpener, acceptance_payload
 from tests.chunk_tables import unpacked
-from tests.conformance.formats import sample_state, samples
+from tests.conformance.formats import sample_keys, sample_state, samples
 from tests.conformance.formats.generate import VECTORS, shown, vectors
 from tests.conformance.formats.notation import from_json
 from tests.conformance.formats.readers import READERS, read_cbor
@@ -98,6 +98,7 @@ def test_reader_accepts_the_golden_message(name: str) -> None:
         "signed-state-proposal": sample_state.proposal().encode(),
         "state-statement": sample_state.statement(),
         "signed-state-statement": sample_state.statement().encode(),
+        **sample_keys.values(samples.agreement().digest(), samples.ENCLAVE_ID, samples.messages()),
     }
     assert read == expected[name]
 

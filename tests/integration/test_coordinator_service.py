@@ -77,6 +77,16 @@ def test_attestation_is_asked_for_with_the_callers_nonce(running: Running) -> No
     assert (answer.document, answer.key_bundle) == (b"document for " + b"n" * 32, b"bundle")
 
 
+def test_keys_and_their_uses_are_passed_on_unread(running: Running) -> None:
+    job_id = calls.running_job(running.stub)
+    keys = running.stub.GetPublicKeys(messages.GetPublicKeysRequest(job_id=job_id, nonce=b"n" * 32))
+    assert (keys.document, keys.public_keys) == (b"document for " + b"n" * 32, b"keys")
+    used = running.stub.UseKey(messages.UseKeyRequest(job_id=job_id, call=b"opaque"))
+    assert used.sealed_answer == b"answer to opaque"
+    with refused(StatusCode.FAILED_PRECONDITION, "no-uses-left"):
+        running.stub.UseKey(messages.UseKeyRequest(job_id=job_id, call=b"too often"))
+
+
 def test_a_repeated_call_has_the_effect_of_one(running: Running) -> None:
     stub = running.stub
     job = calls.start_job(stub)
@@ -203,6 +213,8 @@ MALFORMED = [
     ),
     ("GetRun", messages.GetRunRequest(job_id="j", run_id=b"short")),
     ("GetBudget", messages.GetBudgetRequest(job_id="j")),
+    ("GetPublicKeys", messages.GetPublicKeysRequest(job_id="j", nonce=b"short")),
+    ("UseKey", messages.UseKeyRequest(job_id="j", call=bytes(limits.KEY_CALL_MAX_BYTES + 1))),
 ]
 UNKNOWN = [
     ("GetAgreement", messages.GetAgreementRequest(agreement_digest=DIGEST)),
@@ -219,6 +231,8 @@ UNKNOWN = [
     ("RequestRun", messages.RequestRunRequest(job_id="j", run_id=RUN_ID, signed_request=b"r")),
     ("GetRun", messages.GetRunRequest(job_id="j", run_id=RUN_ID)),
     ("GetBudget", messages.GetBudgetRequest(job_id="j", signed_request=b"r")),
+    ("GetPublicKeys", messages.GetPublicKeysRequest(job_id="j", nonce=b"n" * 32)),
+    ("UseKey", messages.UseKeyRequest(job_id="j", call=b"c")),
 ]
 
 

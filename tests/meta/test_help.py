@@ -11,8 +11,8 @@ from party_client.cli.main import cli
 
 WIDTH = 80
 GROUPS = (
-    *("agreement", "attestation", "coordinator", "dataset", "identity", "image", "job", "kms", "receipt"),
-    *("release", "result", "tls"),
+    *("agreement", "attestation", "coordinator", "dataset", "identity", "image", "job", "keys", "kms"),
+    *("receipt", "release", "result", "tls"),
 )
 
 
@@ -64,6 +64,8 @@ def test_a_root_of_trust_is_given_only_where_it_makes_a_difference() -> None:
     verifies = {
         *("dataset deposits", "dataset send", "job budget", "job run", "job verify", "job witness"),
         *("attestation verify", "kms explain", "receipt verify", "result get"),
+        *("keys public", "keys verify", "keys sign", "keys encrypt", "keys decrypt", "keys hmac"),
+        "keys tokenise",
     }
     says_who_vouches = {"agreement check", "agreement sign"}
     assert takes_root == {f"concordat {name}" for name in verifies | says_who_vouches}

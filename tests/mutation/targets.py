@@ -100,6 +100,12 @@ _KMS: Final = {
 }
 _ERRANDS: Final = tuple(f"{_ENCLAVE}_enclave_kms_{name}.py" for name in ("errands", "request"))
 _STATE: Final = (f"{_ADVERSARIAL}_state.py", f"{_ADVERSARIAL}_state_witnesses.py")
+_KEYS: Final = (
+    f"{_ENCLAVE}_key_ring.py",
+    f"{_ENCLAVE}_key_uses.py",
+    f"{_ENCLAVE}_key_ledger.py",
+    f"{_ADVERSARIAL}_keys.py",
+)
 _ACCOUNTS: Final = (f"{_ENCLAVE}_privacy_accounts.py", f"{_ADVERSARIAL}_privacy.py")
 
 TARGETS: Final = (
@@ -138,6 +144,10 @@ TARGETS: Final = (
         f"{_ADVERSARIAL}_enclave_agreement.py",
         f"{_ADVERSARIAL}_enclave_runs.py",
     ),
+    *(
+        Target(f"enclave_compute/key_ring/{name}.py", _KEYS)
+        for name in ("uses", "ledger", "ring", "operations", "secrets", "tokens")
+    ),
     _enclave("clock"),
     Target("enclave_compute/columnar.py", _ENGINE),
     Target("enclave_compute/compression.py", _ENGINE),
@@ -157,6 +167,10 @@ TARGETS: Final = (
     _format("rules", *_BYTES),
     Target("protos/formats/rule_references.py", (f"{_FORMATS}_rules.py", *_BYTES)),
     _format("budget", *_BYTES),
+    *(
+        Target(f"protos/formats/{name}.py", (f"{_FORMATS}_keys.py", *_KEYS, *_BYTES))
+        for name in ("key_ring", "key_use", "key_answer", "key_budget")
+    ),
     *(Target(f"protos/release/{name}.py", _RELEASES) for name in ("history", "change", "measurements")),
     _plan("rules"),
     _plan("sources"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Context, Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -23,8 +24,9 @@ from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
 from protos.formats.state import NOTHING_YET
+from tests.property.key_strategies import KEY_BUDGETS, KEY_MESSAGES, agreed_keys
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
-from tests.property.state_strategies import STATE_MESSAGES, OfState
+from tests.property.state_strategies import STATE_MESSAGES
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
@@ -191,6 +193,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
     pcrs = [draw(exactly(47)) + b"\x01" for _ in range(3)]
     asked = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
     held = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
+    kept = draw(st.lists(NAMES, max_size=2, unique=True))
     start, end = sorted(draw(st.lists(COUNTS, min_size=2, max_size=2, unique=True)))
     return Agreement(
         id=draw(NAMES),
@@ -224,6 +227,7 @@ def agreements(draw: st.DrawFn) -> Agreement:
         privacy=tuple(PrivacyEntry(owner, *draw(PRIVACY)) for owner in owners if draw(st.booleans())),
         release_quorum=draw(st.none() | st.integers(1, len(owners))),
         state=draw(st.none() | state_terms(owners)),
+        keys=tuple(draw(agreed_keys(name=name, parties=owners, people=people)) for name in kept),
     )
 
 
@@ -295,6 +299,7 @@ BUDGETS = st.builds(
         max_size=3,
     ).map(tuple),
     privacy=st.lists(ACCOUNTS, max_size=2).map(tuple),
+    keys=st.lists(KEY_BUDGETS, max_size=2).map(tuple),
 )
 CLAIMS = st.builds(
     Claims,
@@ -324,8 +329,7 @@ CLAIMS = st.builds(
     budget=st.lists(CHARGES, min_size=1, max_size=5).map(tuple),
     privacy=st.lists(PRIVACY_CHARGES, max_size=2).map(tuple),
 )
-Message = Agreement | KeyBundle | SealedHeader | Manifest | RunRequest | Claims | BudgetRequest | Budget
-MESSAGES: dict[str, st.SearchStrategy[Message | OfState]] = {
+MESSAGES: dict[str, st.SearchStrategy[Any]] = {
     "agreement": agreements(),
     "key-bundle": st.builds(
         KeyBundle, enclave_id=exactly(16), hpke_public_key=exactly(1216), signing_key=exactly(32)
@@ -352,6 +356,7 @@ MESSAGES: dict[str, st.SearchStrategy[Message | OfState]] = {
     ),
     "budget": BUDGETS,
     **STATE_MESSAGES,
+    **KEY_MESSAGES,
 }
 PARTS = st.binary(min_size=1, max_size=200)
 SEALED_RESULTS = st.builds(

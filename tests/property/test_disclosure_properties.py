@@ -202,6 +202,6 @@ def test_any_damage_to_a_chunk_is_a_refusal_or_other_values(
 def test_any_bytes_are_a_chunk_or_a_refusal(data: bytes, compression: str) -> None:
     for attempt in (data, PLAIN[: len(data)] + data, data + PLAIN):
         try:
-            decode_chunk_untrusted(LEFT, attempt, compression=compression)
+            decode_chunk_untrusted(LEFT.columns, attempt, compression=compression)
         except RefusedError as refusal:
             assert refusal.refusal in ("schema-mismatch", "over-limit")

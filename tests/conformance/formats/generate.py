@@ -7,6 +7,7 @@ no longer opens, so an unchanged format gives an unchanged file, and a test comp
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from protos.formats import (
     cose,
     hpke,
     identifiers,
+    key_use,
     query,
     receipt,
     result,
@@ -29,9 +31,10 @@ from protos.formats import (
 )
 from protos.formats.canonical import Value, decode_untrusted, digest, encode
 from protos.formats.errors import SealError
+from protos.formats.key_answer import KEY_ANSWER_LABEL
 from protos.formats.limits import MIB
 from tests.chunk_tables import chunk
-from tests.conformance.formats import refused, sample_state, samples
+from tests.conformance.formats import refused, sample_keys, sample_state, samples
 from tests.conformance.formats.notation import to_json
 from tests.conformance.formats.sample_columns import COLUMNS
 from tests.conformance.formats.sample_people import Person
@@ -48,6 +51,9 @@ SIGNERS = {
     "signed-budget": samples.ENCLAVE,
     "signed-state-proposal": sample_state.NEXT_ENCLAVE,
     "signed-state-statement": samples.AIRLINE,
+    "signed-key-request": samples.ANALYST,
+    "key-approval": samples.AIRLINE,
+    "signed-key-answer": samples.ENCLAVE,
 }
 NOT_CBOR = frozenset({"padded-result", "frame"})
 
@@ -78,6 +84,8 @@ def messages() -> list[dict[str, Any]]:
         samples.agreement().digest(), b"a public key, DER", samples.ENCLAVE_ID
     )
     unsigned["user-data of a receipt"] = binding.receipt_user_data(samples.claims().encode())
+    public_keys = samples.messages()["public-keys"]
+    unsigned["user-data of public keys"] = binding.public_keys_user_data(public_keys)
     return [
         {
             "format": name,
@@ -130,6 +138,9 @@ def digests() -> list[dict[str, Any]]:
         (state.EVENT_LABEL, [sample_state.begun().encode()]),
         (binding.KEY_BUNDLE_LABEL, [bundle]),
         (run_request.RUN_REQUEST_LABEL, [samples.signed_run_request()]),
+        (binding.PUBLIC_KEYS_LABEL, [samples.messages()["public-keys"]]),
+        (key_use.KEY_REQUEST_LABEL, [samples.messages()["key-request"]]),
+        (key_use.KEY_INPUT_LABEL, [sample_keys.SALT, sample_keys.INPUT]),
     ]
     return [
         {"label": label, "parts": [part.hex() for part in parts], "digest": digest(label, *parts).hex()}
@@ -149,11 +160,29 @@ def seals() -> list[dict[str, str]]:
             sample_state.SHARES["airline"],
             sample_state.statement().share,
         ),
+        ("enclave", *key_input(), samples.sealed_once("key_input")),
+        ("analyst", *key_answer(), samples.sealed_once("key_answer")),
     ]
     return [
         {"receiver": receiver, "info": info.hex(), "plaintext": plaintext.hex(), "bytes": data.hex()}
         for receiver, info, plaintext, data in opened
     ]
+
+
+def key_request() -> key_use.KeyRequest:
+    return sample_keys.request(samples.agreement().digest(), samples.ENCLAVE_ID)
+
+
+def key_input() -> tuple[bytes, bytes]:
+    """(info, plaintext) of an input on its way to the enclave."""
+    info = encode({"label": key_use.KEY_INPUT_LABEL, "request": key_request().digest()})
+    return info, result.pad(sample_keys.SALT + sample_keys.INPUT)
+
+
+def key_answer() -> tuple[bytes, bytes]:
+    """(info, plaintext) of an answer on its way to whoever asked."""
+    info = {"label": KEY_ANSWER_LABEL, "request": key_request().digest(), "receiver": "analyst"}
+    return encode(info), result.pad(samples.messages()["signed-key-answer"])
 
 
 def chunks() -> dict[str, Any]:
@@ -246,23 +275,24 @@ def vectors() -> dict[str, Any]:
 
 
 def seal_once() -> None:
-    """Seals again what does not open any more."""
-    padded = result.pad(samples.RESULT)
-    wanted = {
-        "wrapped_key": (samples.ENCLAVE, samples.DATA_KEY, samples.sealed_context().info()),
-        "sealed_result": (samples.ANALYST, padded, samples.result_context().info()),
-        "share": (
-            sample_state.NEXT_ENCLAVE,
-            sample_state.SHARES["airline"],
-            sample_state.unsealed().share_info(),
-        ),
+    """Seals again what does not open any more, each before what has it inside."""
+    enclave, analyst, next_life = samples.ENCLAVE, samples.ANALYST, sample_state.NEXT_ENCLAVE
+    share = sample_state.SHARES["airline"]
+    wanted: dict[str, tuple[Person, Callable[[], tuple[bytes, bytes]]]] = {
+        "wrapped_key": (enclave, lambda: (samples.sealed_context().info(), samples.DATA_KEY)),
+        "sealed_result": (analyst, lambda: (samples.result_context().info(), result.pad(samples.RESULT))),
+        "share": (next_life, lambda: (sample_state.unsealed().share_info(), share)),
+        "key_input": (enclave, key_input),
+        "key_answer": (analyst, key_answer),
     }
-    kept = {name: sealed_again(name, *how).hex() for name, how in wanted.items()}
-    samples.SEALED_ONCE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    kept: dict[str, str] = {}
+    for name, (receiver, how) in wanted.items():
+        kept[name] = sealed_again(name, receiver, *how()).hex()
+        samples.SEALED_ONCE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     samples.sealed_result.cache_clear()
 
 
-def sealed_again(name: str, receiver: Person, plaintext: bytes, info: bytes) -> bytes:
+def sealed_again(name: str, receiver: Person, info: bytes, plaintext: bytes) -> bytes:
     """What is kept under `name` if it opens, else sealed now."""
     try:
         kept = samples.sealed_once(name)

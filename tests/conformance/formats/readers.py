@@ -18,6 +18,13 @@ from protos.formats.budget import BUDGET_LABEL, BUDGET_REQUEST_LABEL, Budget, Bu
 from protos.formats.canonical import Value, decode_untrusted
 from protos.formats.errors import FormatError
 from protos.formats.frames import Frame, read_frame_untrusted
+from protos.formats.key_answer import KEY_ANSWER_LABEL, KeyAnswer, PublicKeys
+from protos.formats.key_use import (
+    KEY_REQUEST_LABEL,
+    KeyCall,
+    KeyRequest,
+    verify_key_approval_untrusted,
+)
 from protos.formats.receipt import Claims, Receipt
 from protos.formats.result import SealedResult, unpad
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
@@ -89,6 +96,29 @@ def read_signed_budget(data: bytes) -> bytes:
     )
 
 
+def read_signed_key_request(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=KEY_REQUEST_LABEL,
+        public_key=samples.ANALYST.signing_key,
+        max_bytes=limits.KEY_REQUEST_MAX_BYTES,
+    )
+
+
+def read_key_approval(data: bytes) -> None:
+    digest = KeyRequest.decode_untrusted(samples.messages()["key-request"]).digest()
+    verify_key_approval_untrusted(data, request_digest=digest, party=samples.AIRLINE.participant())
+
+
+def read_signed_key_answer(data: bytes) -> bytes:
+    return cose.verify_untrusted(
+        data,
+        typ=KEY_ANSWER_LABEL,
+        public_key=samples.ENCLAVE.signing_key,
+        max_bytes=limits.KEY_ANSWER_MAX_BYTES,
+    )
+
+
 def read_only_frame(data: bytes) -> Frame:
     """The frame that `data` is, when nothing comes after it."""
     stream = io.BytesIO(data)
@@ -141,6 +171,13 @@ READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
         "signed-budget-request": read_signed_budget_request,
         "budget": Budget.decode_untrusted,
         "signed-budget": read_signed_budget,
+        "key-request": KeyRequest.decode_untrusted,
+        "signed-key-request": read_signed_key_request,
+        "key-approval": read_key_approval,
+        "key-call": KeyCall.decode_untrusted,
+        "key-answer": KeyAnswer.decode_untrusted,
+        "signed-key-answer": read_signed_key_answer,
+        "public-keys": PublicKeys.decode_untrusted,
         "frame": read_only_frame,
         "ledger-event": LedgerEvent.decode_untrusted,
         "state-content": Content.decode_untrusted,

@@ -14,10 +14,12 @@ from typing import Final
 from protos.formats import cose
 from protos.formats.approvals import APPROVAL_LABEL
 from protos.formats.canonical import Value, decode_untrusted, encode
+from protos.formats.key_use import KeyRequest, sign_key_approval
 from protos.formats.limits import FRAME_BODY_MAX_BYTES, FRAME_HEADER_MAX_BYTES, MIB
 from protos.formats.sealed import HEADER_LABEL, MANIFEST_LABEL
 from tests.conformance.formats import samples
 from tests.conformance.formats.sample_kms import KMS_KEY
+from tests.conformance.formats.sample_people import Person
 
 FORMAT, LIMIT, SIGNATURE = "FormatError", "LimitExceededError", "SignatureError"
 Path = tuple[str | int, ...]
@@ -45,6 +47,10 @@ def changed(message: bytes, path: Path, change: Callable[[Value], Value]) -> byt
 
 def to(value: Value) -> Callable[[Value], Value]:
     return lambda _: value
+
+
+def times(count: int) -> Callable[[Value], Value]:
+    return lambda items: items * count
 
 
 # Shared values (tags 28, 29) in shared values: 16 lists of 10, each of the one before: 10**16 zeros.
@@ -105,6 +111,38 @@ CBOR: Final = (
     ("tag 261, a network", "d90105a144c0a800001818"),
     ("tag 43000, a complex number", "d9a7f8820102"),
     ("tag 55799, CBOR", "d9d9f700"),
+)
+
+KEY_CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
+    ("agreement", "a key of no kind", ("keys", 0, "kind"), to("rsa-1024")),
+    ("agreement", "a key for nothing", ("keys", 0, "uses"), to([])),
+    ("agreement", "a key for two purposes", ("keys", 1, "uses"), to(["hmac", "tokenise"])),
+    ("agreement", "a signing key that decrypts", ("keys", 0, "uses"), to(["decrypt"])),
+    ("agreement", "a key for nobody", ("keys", 0, "used_by"), to([])),
+    ("agreement", "a key for a stranger", ("keys", 0, "used_by"), to(["stranger"])),
+    ("agreement", "uses approved by an analyst", ("keys", 0, "approved_by"), to(["analyst"])),
+    ("agreement", "users in another order", ("keys", 1, "used_by"), lambda users: users[::-1]),
+    ("agreement", "a key that may never be used", ("keys", 0, "max_uses"), to(0)),
+    ("agreement", "tokens of any number of identifiers", ("keys", 1, "max_values"), to(None)),
+    ("agreement", "a signing key that normalises", ("keys", 0, "normalise"), to("email/v1")),
+    ("agreement", "signatures of so many identifiers", ("keys", 0, "max_values"), to(1)),
+    ("agreement", "a normaliser nobody knows", ("keys", 1, "normalise"), to("email/v2")),
+    ("agreement", "one key twice", ("keys",), lambda keys: [keys[0], keys[0]]),
+    (
+        "agreement",
+        "five RSA keys",
+        ("keys",),
+        lambda keys: [{**keys[0], "id": f"k{n}", "kind": "rsa-2048"} for n in range(5)],
+    ),
+    ("key-request", "a use nobody knows", ("use",), to("export")),
+    ("key-request", "an input in clear", ("input",), to(b"what is to be signed")),
+    ("key-request", "a request id of 15 bytes", ("request",), to(bytes(15))),
+    ("key-request", "label of a run request", ("label",), to("concordat/run-request/v1")),
+    ("key-call", "no input", ("input",), to(b"")),
+    ("key-answer", "use number 0", ("number",), to(0)),
+    ("key-answer", "an output that is text", ("output",), to("a")),
+    ("public-keys", "the public half of a symmetric key", ("keys", 0, "kind"), to("aes-256")),
+    ("public-keys", "a public half that is not there", ("keys", 0, "public_key"), to(b"")),
 )
 
 CLAMP: Final[Path] = ("datasets", 0, "columns", 3, "clamp")
@@ -245,7 +283,6 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("budget", "a privacy budget of nobody", ("privacy", 0, "owner"), to("")),
     ("budget-request", "a nonce of 31 bytes", ("nonce",), to(bytes(31))),
     ("budget", "more left than there may be", ("queries", 0, "windows", 0, "left"), to(6)),
-    ("budget", "of no query", ("queries",), to([])),
     ("budget", "a head of a ledger without entries", ("sequence",), to(0)),
     ("ledger-event", "a kind of event that nobody knows", ("kind",), to("forgotten")),
     ("ledger-event", "entry number 0", ("sequence",), to(0)),
@@ -261,6 +298,10 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("state-statement", "an entry without its head", ("known", "head"), to(bytes(48))),
     ("state-statement", "half a share", ("share",), lambda share: share[:-16]),
     ("state-statement", "a life of 15 bytes", ("life",), lambda life: life[:-1]),
+    ("budget", "a key without windows", ("keys", 0, "windows"), to([])),
+    ("budget", "more uses left than there may be", ("keys", 0, "windows", 0, "left"), to(4)),
+    ("budget", "a window of keys that nobody knows", ("keys", 0, "windows", 0, "window"), to("query")),
+    *KEY_CHANGES,
     ("receipt", "signed by nobody", ("approvals",), to([])),
     ("receipt", "no attestation document", ("attestation",), to(b"")),
     ("approval", "something unsigned in the unprotected header", (1,), to({"a": 1})),
@@ -277,6 +318,7 @@ def signatures() -> list[tuple[str, str, bytes]]:
     airline, weather, stranger = samples.AIRLINE, samples.WEATHER, samples.STRANGER
     renamed = replace(samples.agreement(), title="Another title")
     payload = decode_untrusted(samples.approvals()[0], max_bytes=MIB, what="sample")[2]
+    key_request = KeyRequest.decode_untrusted(samples.messages()["key-request"])
     return [
         ("approval", "by a stranger", samples.approval(stranger)),
         ("approval", "of another agreement", samples.approval(airline, agreed=renamed)),
@@ -302,7 +344,13 @@ def signatures() -> list[tuple[str, str, bytes]]:
             "by somebody who may not ask",
             cose.sign(samples.run_request().encode(), typ="concordat/run-request/v1", key=weather.signing),
         ),
+        ("key-approval", "of another request", key_approval(bytes(48), airline)),
+        ("key-approval", "for another party", key_approval(key_request.digest(), weather)),
     ]
+
+
+def key_approval(request_digest: bytes, person: Person) -> bytes:
+    return sign_key_approval(request_digest, party=person.id, key=person.signing, signed_at_s=0)
 
 
 def frames_and_padding() -> list[Refused]:
@@ -332,6 +380,7 @@ def cases() -> tuple[Refused, ...]:
         *(Refused(name, what, FORMAT, changed(good[name], path, how)) for name, what, path, how in CHANGES),
         *(Refused(name, what, SIGNATURE, message) for name, what, message in signatures()),
         *frames_and_padding(),
+        Refused("key-call", "65 approvals", LIMIT, changed(good["key-call"], ("approvals",), times(65))),
         Refused("approval", "tagged", FORMAT, b"\xd2" + good["approval"]),
         Refused("approval", "over the limit", LIMIT, good["approval"] + bytes(4096)),
     )

@@ -50,6 +50,7 @@ from protos.formats.sealed import (
     SealedHeader,
     acceptance_payload,
 )
+from tests.conformance.formats import sample_keys
 from tests.conformance.formats.sample_kms import KEY_SERVICE, KMS_KEY, STATE_TERMS
 from tests.conformance.formats.sample_people import Person, derived
 from tests.conformance.nitro.cases import Laboratory
@@ -141,7 +142,7 @@ SPENT = PrivacySpent("airline", "gaussian", LossUnits(2**151, 7), LossUnits(2**1
 
 @cache
 def laboratory() -> Laboratory:
-    """Signs attestation documents at the one instant of the attestation vectors."""
+    """Signs documents at the one instant of the attestation vectors."""
     return Laboratory()
 
 
@@ -164,6 +165,7 @@ def agreement() -> Agreement:
         privacy=(PrivacyEntry("airline", "1.5", "0.000001", "gaussian"),),
         release_quorum=2,
         state=STATE_TERMS,
+        keys=sample_keys.AGREED_KEYS,
     )
 
 
@@ -188,8 +190,8 @@ def user_data() -> bytes:
 
 def sealed_context() -> SealedContext:
     return SealedContext(
-        agreement_digest=agreement().digest(),
-        enclave_id=ENCLAVE_ID,
+        agreement().digest(),
+        ENCLAVE_ID,
         party="airline",
         dataset="flights",
         schema_digest=FLIGHTS.schema_digest(),
@@ -224,8 +226,9 @@ def signed_header() -> bytes:
 
 def chunk_key(data_key: bytes, header_digest: bytes) -> bytes:
     """As section 7 of the wire specification says."""
-    info = b"concordat/chunk-key/v1" + header_digest
-    return HKDF(hashes.SHA384(), 32, salt=None, info=info).derive(data_key)
+    return HKDF(hashes.SHA384(), 32, salt=None, info=b"concordat/chunk-key/v1" + header_digest).derive(
+        data_key
+    )
 
 
 def sealed_chunks(chunks: tuple[bytes, ...] = CHUNKS) -> tuple[list[bytes], ChunkSealer]:
@@ -238,7 +241,7 @@ def sealed_chunks(chunks: tuple[bytes, ...] = CHUNKS) -> tuple[list[bytes], Chun
 def manifest() -> Manifest:
     _, sealer = sealed_chunks()
     return Manifest(
-        header_digest=sealed_header().digest(),
+        sealed_header().digest(),
         rows=3,
         plaintext_bytes=sealer.plaintext_bytes,
         chunks=sealer.chunks,
@@ -274,9 +277,9 @@ def sealed_result() -> SealedResult:
 def claims() -> Claims:
     used = UsedDataset("flights", "airline", UPLOAD_ID, manifest().digest())
     return Claims(
-        agreement_digest=agreement().digest(),
-        enclave_id=ENCLAVE_ID,
-        run_id=RUN_ID,
+        agreement().digest(),
+        ENCLAVE_ID,
+        RUN_ID,
         query=QUERY.id,
         query_digest=QUERY.digest(),
         parameters=run_request().parameters,
@@ -313,8 +316,9 @@ def budget_request() -> BudgetRequest:
 def budget() -> Budget:
     asked = budget_request()
     left = QueryBudget(QUERY.id, (WindowLeft("query", 5, 4), WindowLeft("day", 1, 0)))
-    head = claims().head()
-    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,), (SPENT,), 1, head)
+    head, of_keys = claims().head(), sample_keys.KEY_BUDGETS
+    place = asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S
+    return Budget(*place, (left,), (SPENT,), of_keys, 1, head)
 
 
 def signed_budget_request() -> bytes:
@@ -335,6 +339,7 @@ def messages() -> dict[str, bytes]:
     """One good message of every format in `readers.READERS`, by its name there."""
     from tests.conformance.formats import sample_state
 
+    signers = {person.id: person.signing for person in (AIRLINE, ANALYST, ENCLAVE)}
     return {
         **sample_state.messages(),
         "cbor": encode([None, True, -1, 2**63 - 1, "ü", b"\x00", {"a": [], "b": {}, "aa": 24}]),
@@ -357,5 +362,6 @@ def messages() -> dict[str, bytes]:
         "signed-budget-request": signed_budget_request(),
         "budget": budget().encode(),
         "signed-budget": signed_budget(),
+        **sample_keys.messages(agreement().digest(), ENCLAVE_ID, signers),
         "frame": frame().prefix() + frame().body,
     }

@@ -125,7 +125,8 @@ class FakeEnclave:
 
     def answer(self, frame: Frame) -> Frame:
         try:
-            fields, body = getattr(self, f"on_{frame.header['op']}")(frame.header, frame.body)
+            name = str(frame.header["op"]).replace("-", "_")
+            fields, body = getattr(self, f"on_{name}")(frame.header, frame.body)
         except RefusedError as refused:
             return Frame({"id": frame.header["id"], **refused.header})
         return Frame({"id": frame.header["id"], "ok": True, **fields}, body)
@@ -244,6 +245,14 @@ class FakeEnclave:
 
     def on_budget(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         return {}, b"budget for " + body
+
+    def on_keys(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
+        return {}, encode({"document": b"document for " + header["nonce"], "public_keys": b"keys"})
+
+    def on_key_use(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
+        if body == b"too often":
+            raise RefusedError(Refusal.NO_USES_LEFT)
+        return {}, b"answer to " + body
 
     def on_close(self, header: dict[str, Value], body: bytes) -> tuple[dict[str, Value], bytes]:
         self.closed.set()

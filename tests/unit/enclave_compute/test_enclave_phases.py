@@ -9,7 +9,7 @@ from enclave_compute.phases import ALLOWED, Phase, require_allowed
 from protos.formats.calls import Op, Refusal
 
 ALWAYS = {Op.STATUS, Op.CLOSE}
-WITH_KEYS = {Op.ERRAND, Op.ATTEST, Op.BEGIN, Op.CHUNK, Op.FINISH, Op.BUDGET}
+WITH_KEYS = {Op.ERRAND, Op.ATTEST, Op.BEGIN, Op.CHUNK, Op.FINISH, Op.BUDGET, Op.KEYS, Op.KEY_USE}
 OF_THE_STATE = {Op.RESTORE, Op.PROPOSAL, Op.WITNESS, Op.RECORD}
 WITH_ALL_DATA = {Op.RUN, Op.RESULT, Op.RECEIPT}
 

@@ -13,6 +13,8 @@ import grpc
 
 from party_client.transport import CallRefusedError, ChunkCall, Coordinator, UnavailableError
 from protos.formats.calls import Op
+from protos.formats.canonical import decode_untrusted
+from protos.formats.limits import MIB
 from protos.v1 import concordat_pb2 as wire
 from tests.world import Enclave, RefusedByEnclaveError
 
@@ -82,6 +84,15 @@ class DirectCoordinator(Coordinator):
 
     def get_budget(self, job_id: str, signed_request: bytes) -> bytes:
         answer: bytes = self._ask(Op.BUDGET, signed_request).body
+        return answer
+
+    def get_public_keys(self, job_id: str, nonce: bytes) -> tuple[bytes, bytes]:
+        body = self._ask(Op.KEYS, nonce=nonce).body
+        fields = decode_untrusted(body, max_bytes=MIB, what="public keys")
+        return fields["document"], fields["public_keys"]
+
+    def use_key(self, job_id: str, call: bytes) -> bytes:
+        answer: bytes = self._ask(Op.KEY_USE, call).body
         return answer
 
     def _ask(self, op: Op, body: bytes = b"", **fields: Any) -> Any:

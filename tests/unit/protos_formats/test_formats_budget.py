@@ -19,6 +19,8 @@ from protos.formats.budget import (
 )
 from protos.formats.canonical import decode_untrusted, encode
 from protos.formats.errors import FormatError
+from protos.formats.key_budget import KEY_WINDOWS, KeyBudget, KeyLeft
+from protos.formats.key_ring import KEYS_MAX
 from protos.formats.limits import BUDGET_MAX_BYTES, QUERIES_MAX
 from protos.formats.query import RUNS_MAX
 from tests.conformance.formats.samples import QUERY, budget, budget_request
@@ -94,7 +96,7 @@ ONE = budget().queries[0].to_value()
     [
         ({"nonce": b""}, "nonce: got 0 bytes"),
         ({"at_s": -1}, "at_s: got -1"),
-        ({"queries": []}, "queries: got 0 items, expected at least 1"),
+        ({"queries": [], "keys": []}, "of no query and no key"),
         ({"queries": [ONE] * 257}, "queries: got 257 items, expected at most 256"),
         ({"queries": [{**ONE, "windows": []}]}, "windows: got 0 items"),
         ({"queries": [{**ONE, "windows": ONE["windows"] * 3}]}, "windows: got 6 items, expected at most 5"),
@@ -115,5 +117,7 @@ def test_both_come_back() -> None:
 def test_the_largest_answer_can_be_read() -> None:
     windows = tuple(WindowLeft(window, RUNS_MAX, RUNS_MAX) for window in WINDOWS)
     queries = tuple(QueryBudget(f"q{number:062}", windows) for number in range(QUERIES_MAX))
-    largest = replace(budget(), queries=queries, at_s=2**63 - 1)
+    of_key = tuple(KeyLeft(window, RUNS_MAX, RUNS_MAX) for window in KEY_WINDOWS)
+    keys = tuple(KeyBudget(f"k{number:062}", of_key) for number in range(KEYS_MAX))
+    largest = replace(budget(), queries=queries, keys=keys, at_s=2**63 - 1)
     assert Budget.decode_untrusted(largest.encode()) == largest
