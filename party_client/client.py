@@ -394,12 +394,7 @@ class Client:
         receipt, sealed = self.coordinator.fetch_result(
             job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
         )
-        result = open_verified(
-            sealed,
-            receipt,
-            expected=Expected(agreement, run_id, query_id, parameters),
-            identity=self.identity,
-            roots=self.roots,
-        )
+        expected = Expected(agreement, run_id, query_id, parameters)
+        result = open_verified(sealed, receipt, expected=expected, identity=self.identity, roots=self.roots)
         remember_claims(self._states, result.receipt.agreement, result.receipt.claims)
         return result
