@@ -17,6 +17,7 @@ from protos.v1 import concordat_pb2 as messages
 
 _JOB_STATES: Final = {
     JobState.STARTING: messages.JOB_STATE_STARTING,
+    JobState.WAITING: messages.JOB_STATE_WAITING,
     JobState.RUNNING: messages.JOB_STATE_RUNNING,
     JobState.FAILED: messages.JOB_STATE_FAILED,
     JobState.LOST: messages.JOB_STATE_LOST,
@@ -62,6 +63,7 @@ def job(
             messages.Errand(subject=each.errand.subject, endpoint=each.errand.endpoint, said=each.said)
             for each in wanted
         ],
+        missing_witnesses=status.state.missing if status and status.state else [],
     )
 
 

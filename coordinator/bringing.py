@@ -19,7 +19,8 @@ from coordinator.enclaves import Enclaves
 from coordinator.errand import Errand
 from coordinator.errors import ConflictError, EnclaveAnswerError, EnclaveRefusedError, ErrandsNotRunError
 from coordinator.forwarding import forward
-from coordinator.jobs import Job
+from coordinator.jobs import Job, JobState
+from coordinator.keeping import Keeping
 from coordinator.kms.forwarder import Forwarder
 from coordinator.pauses import Pauses
 from coordinator.relay import Relay
@@ -67,7 +68,14 @@ class Bringing:
     """All running jobs, a thread each. Safe to use from many threads."""
 
     def __init__(
-        self, store: Store, enclaves: Enclaves, relay: Relay, deposits: Deposits, forwarder: Forwarder | None
+        self,
+        store: Store,
+        enclaves: Enclaves,
+        relay: Relay,
+        deposits: Deposits,
+        *,
+        forwarder: Forwarder | None,
+        keeping: Keeping,
     ) -> None:
         """`forwarder`: None where errands are not run at all."""
         self._store = store
@@ -75,6 +83,7 @@ class Bringing:
         self._relay = relay
         self._deposits = deposits
         self._forwarder = forwarder
+        self._keeping = keeping
         self._rounds: dict[str, _Round] = {}
         self._lock = threading.Lock()
 
@@ -86,6 +95,11 @@ class Bringing:
                 threading.Thread(
                     target=self._keep, args=(job, round_), name=f"bring-{job.job_id}", daemon=True
                 ).start()
+
+    def start_over(self, job: Job) -> None:
+        """The enclave of the job is gone, and the next one has to be brought everything again."""
+        self._end([job.job_id])
+        self._store.deposits.forget_said(job.job_id)
 
     def end(self, job: Job) -> None:
         """The job is over."""
@@ -129,7 +143,8 @@ class Bringing:
 
     def _look(self, job: Job, round_: _Round) -> None:
         try:
-            self._bring_deposits(job, round_)
+            if self._store.jobs.get(job.job_id).state is JobState.RUNNING:
+                self._bring_deposits(job, round_)
             self._run_errands(job, round_)
         except ConcordatError as error:  # the enclave is out of reach or speaks nonsense, or our disk is full
             round_.pauses.failed(_LOOK)
@@ -179,11 +194,13 @@ class Bringing:
         try:
             forward(upload, self._enclaves, job)
             manifest = deposit.signed_manifest or b""
-            return self._enclaves.finish(job, upload_id=deposit.upload_id, signed_manifest=manifest)
+            acceptance = self._enclaves.finish(job, upload_id=deposit.upload_id, signed_manifest=manifest)
         except EnclaveRefusedError as error:
             if error.refusal is not Refusal.UNKNOWN:
                 raise
             raise ConflictError(f"another upload took the slot of deposit {deposit.name}") from error
+        self._keeping.fetch(job)
+        return acceptance
 
     def _run_errands(self, job: Job, round_: _Round) -> None:
         """What the enclave wants beside the keys of deposits, which were just seen to."""

@@ -15,6 +15,7 @@ from coordinator.enclaves import Enclaves
 from coordinator.errors import CannotServeError
 from coordinator.intake import Intake
 from coordinator.jobs import Job
+from coordinator.keeping import Keeping
 from coordinator.kms.forwarder import Forwarder
 from coordinator.kms.services import KeyServices
 from coordinator.launchers import Launcher
@@ -24,7 +25,7 @@ from coordinator.runs import Runs
 from coordinator.server import Server, Transport
 from coordinator.service import CoordinatorService, Parts
 from coordinator.store import Store
-from coordinator.supervisor import Supervisor
+from coordinator.supervisor import Hears, Supervisor
 
 _DATABASE: Final = "coordinator.sqlite"
 _CONSOLES: Final = "consoles"
@@ -53,19 +54,30 @@ class Daemon:
         self._store = Store(options.state / _DATABASE, options.quotas)
         enclaves = Enclaves(launcher)
         intake = Intake(options.quotas)
-        self._relay = Relay(options.state, self._store, enclaves, intake)
+        self._keeping = Keeping(self._store, enclaves)
+        self._relay = Relay(options.state, self._store, enclaves, intake, self._keeping)
         self._deposits = Deposits(options.state, self._store, intake, on_complete=self._on_deposit)
         self._bringing = Bringing(
-            self._store, enclaves, self._relay, self._deposits, _forwarder(options.key_services, enclaves)
+            self._store,
+            enclaves,
+            self._relay,
+            self._deposits,
+            forwarder=_forwarder(options.key_services, enclaves),
+            keeping=self._keeping,
         )
-        self._runs = Runs(self._store, enclaves)
+        self._runs = Runs(self._store, enclaves, self._keeping)
         self._supervisor = Supervisor(
             self._store,
             launcher,
             enclaves,
+            self._keeping,
             consoles=options.state / _CONSOLES,
-            on_running=self._on_running,
-            on_over=self._on_over,
+            hears=Hears(
+                waiting=self._bringing.keep,
+                running=self._on_running,
+                restarting=self._bringing.start_over,
+                over=self._on_over,
+            ),
         )
         service = CoordinatorService(
             Parts(
@@ -75,6 +87,7 @@ class Daemon:
                 bringing=self._bringing,
                 runs=self._runs,
                 enclaves=enclaves,
+                keeping=self._keeping,
                 supervisor=self._supervisor,
                 launcher_name=launcher.name,
                 operators=options.operators,

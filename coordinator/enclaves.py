@@ -14,14 +14,19 @@ from typing import Final
 
 from coordinator.enclave_link import EnclaveLink
 from coordinator.errand import Errand, errand_untrusted, errands_untrusted
-from coordinator.errors import CoordinatorError, EnclaveAnswerError, EnclaveUnreachableError
+from coordinator.errors import (
+    CoordinatorError,
+    EnclaveAnswerError,
+    EnclaveRefusedError,
+    EnclaveUnreachableError,
+)
 from coordinator.jobs import Job, JobState
 from coordinator.launchers import Launcher
-from protos.formats.calls import Op
+from protos.formats.calls import Op, Refusal
 from protos.formats.canonical import Value, decode_untrusted, encode, require_bytes, require_fields
 from protos.formats.errors import FormatError
 from protos.formats.frames import Frame
-from protos.formats.identifiers import require_slug
+from protos.formats.identifiers import RUN_ID_BYTES, require_slug
 from protos.formats.limits import (
     ATTESTATION_DOCUMENT_MAX_BYTES,
     BUDGET_MAX_BYTES,
@@ -32,6 +37,8 @@ from protos.formats.limits import (
     PARTIES_MAX,
     PUBLIC_KEYS_MAX_BYTES,
     RECEIPT_MAX_BYTES,
+    STATE_RECORD_MAX_BYTES,
+    STATE_STATEMENT_MAX_BYTES,
 )
 
 CONNECTIONS_MAX: Final = 14
@@ -50,6 +57,25 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class StateStanding:
+    """How far an enclave is with taking up its state."""
+
+    is_taken_up: bool
+    missing: list[str]
+    """Witnesses whose statement has not come; some of them if they are many."""
+
+
+@dataclass(frozen=True)
+class KeptRecord:
+    """A sealed record of an enclave's state."""
+
+    record: bytes
+    run_id: bytes | None
+    """The run that it is about; None: it is about something else."""
+    receivers: list[str]
+
+
+@dataclass(frozen=True)
 class Status:
     """What an enclave says of itself; informative."""
 
@@ -57,6 +83,8 @@ class Status:
     slots: list[Slot]
     errands: list[Errand]
     """What it wants from key services now."""
+    state: StateStanding | None = None
+    """None: its state ends with it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,7 @@ class Enclaves:
 
     def status_if_any(self, job: Job) -> Status | None:
         """Its phase and slots; None if the job does not run, or its enclave does not answer at once."""
-        if job.state is not JobState.RUNNING:
+        if job.state not in (JobState.WAITING, JobState.RUNNING):
             return None
         try:
             return self.status(job)
@@ -151,10 +179,7 @@ class Enclaves:
         with self.link(job) as link:
             frame = link.call(Op.RUN, deadline_s=self.deadlines.run_s, body=signed_request, run=run_id)
         with _well_formed():
-            receivers = frame.header.get("receivers")
-            if not isinstance(receivers, list) or not 1 <= len(receivers) <= 2 * PARTIES_MAX:
-                raise FormatError(f"receivers: expected a list of 1 to {2 * PARTIES_MAX} names")
-            return [require_slug(receiver, what="receiver") for receiver in receivers]
+            return _receivers(frame.header.get("receivers"))
 
     def result(self, job: Job, *, run_id: bytes, receiver: str) -> bytes:
         """One receiver's sealed result."""
@@ -173,6 +198,33 @@ class Enclaves:
         frame = self._call(job, Op.BUDGET, body=signed_request)
         with _well_formed():
             return require_bytes(frame.body, what="budget", max_length=BUDGET_MAX_BYTES)
+
+    def restore(self, job: Job, record: bytes) -> None:
+        """Offer a record of an earlier enclave of the job."""
+        self._call(job, Op.RESTORE, body=record)
+
+    def state_proposal(self, job: Job) -> bytes:
+        """The enclave's signed word of what it would take up."""
+        frame = self._call(job, Op.PROPOSAL)
+        with _well_formed():
+            return require_bytes(frame.body, what="proposal", max_length=STATE_STATEMENT_MAX_BYTES)
+
+    def witness(self, job: Job, signed_statement: bytes) -> None:
+        """Bring a witness's statement; with the last one the enclave takes its state up."""
+        with self.link(job) as link:
+            link.call(Op.WITNESS, deadline_s=self.deadlines.finish_s, body=signed_statement)
+
+    def record(self, job: Job, sequence: int) -> KeptRecord | None:
+        """The record of an entry of the enclave's ledger; None if there is none yet."""
+        try:
+            frame = self._call(job, Op.RECORD, sequence=sequence)
+        except EnclaveRefusedError as error:
+            if error.refusal is Refusal.UNKNOWN:
+                return None
+            raise
+        with _well_formed():
+            record = require_bytes(frame.body, what="record", max_length=STATE_RECORD_MAX_BYTES)
+            return KeptRecord(record, *_released(frame.header.get("released")))
 
     def public_keys(self, job: Job, nonce: bytes) -> PublicKeys:
         """A document for this nonce over the public halves of the enclave's keys."""
@@ -211,13 +263,41 @@ def status_of(link: EnclaveLink, *, deadline_s: float) -> Status:
             raise FormatError(f"phase: expected a text of at most {_PHASE_MAX_CHARACTERS} characters")
         if not isinstance(slots, list) or len(slots) > DATASETS_MAX:
             raise FormatError(f"slots: expected a list of at most {DATASETS_MAX}")
-        return Status(phase, [_slot(slot) for slot in slots], errands_untrusted(header.get("errands", [])))
+        errands = errands_untrusted(header.get("errands", []))
+        return Status(phase, [_slot(slot) for slot in slots], errands, _state(header.get("state")))
 
 
 def bind(link: EnclaveLink, *, agreement: bytes, approvals: list[bytes], deadline_s: float) -> None:
     """Bind the enclave to an agreement for the rest of its life; again is fine."""
     body = encode({"agreement": agreement, "approvals": approvals})
     link.call(Op.BIND, deadline_s=deadline_s, body=body)
+
+
+def _state(value: Value) -> StateStanding | None:
+    if value is None:
+        return None
+    fields = require_fields(value, frozenset({"life", "missing", "records", "taken_up"}), what="state")
+    missing = fields["missing"]
+    if not isinstance(missing, list) or len(missing) > PARTIES_MAX:
+        raise FormatError(f"missing: expected a list of at most {PARTIES_MAX} names")
+    return StateStanding(
+        fields["taken_up"] is True, [require_slug(party, what="witness") for party in missing]
+    )
+
+
+def _released(value: Value) -> tuple[bytes | None, list[str]]:
+    """(run id, receivers) of what a record is about."""
+    if value is None:
+        return None, []
+    fields = require_fields(value, frozenset({"run", "receivers"}), what="released")
+    run_id = require_bytes(fields["run"], what="run id", length=RUN_ID_BYTES)
+    return run_id, _receivers(fields["receivers"])
+
+
+def _receivers(value: Value) -> list[str]:
+    if not isinstance(value, list) or not 1 <= len(value) <= 2 * PARTIES_MAX:
+        raise FormatError(f"receivers: expected a list of 1 to {2 * PARTIES_MAX} names")
+    return [require_slug(receiver, what="receiver") for receiver in value]
 
 
 def _slot(value: Value) -> Slot:

@@ -59,6 +59,18 @@ class JobNotRunningError(CoordinatorError):
     code = "coordinator/job-not-running"
 
 
+class JobWaitingError(CoordinatorError):
+    """The job's enclave waits for its state, and takes work when it has it."""
+
+    code = "coordinator/job-waiting"
+
+
+class JobNotWaitingError(CoordinatorError):
+    """The job's enclave waits for no state."""
+
+    code = "coordinator/job-not-waiting"
+
+
 class RunNotReleasedError(CoordinatorError):
     """The run has no result (yet)."""
 

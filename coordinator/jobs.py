@@ -1,7 +1,7 @@
 """What may become of a job and of a run: two tables, a sentence a state, and nothing that touches the world.
 
-A job is one enclave life under one agreement. The coordinator decides from these tables whether work goes
-on; what may come out is decided inside the enclave.
+A job is one enclave under one agreement, and one life of it unless its state may outlive it. The coordinator
+decides from these tables whether work goes on; what may come out is decided inside the enclave.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from coordinator.errors import JobNotRunningError
+from coordinator.errors import JobNotRunningError, JobNotWaitingError, JobWaitingError
 
 
 class JobState(StrEnum):
     """Where a job is in its life."""
 
     STARTING = "starting"
+    WAITING = "waiting"
     RUNNING = "running"
     FAILED = "failed"
     LOST = "lost"
@@ -26,8 +27,12 @@ class JobState(StrEnum):
 class JobEvent(StrEnum):
     """What can happen to a job."""
 
+    WAITS = "waits"
+    """The enclave is bound, and takes no data before it has taken its state up."""
     BOUND = "bound"
-    """The enclave verified the agreement and is bound to it."""
+    """The enclave verified the agreement and is bound to it; a state, if it has one, it has taken up."""
+    RESTARTED = "restarted"
+    """Its enclave is gone, and another one is to take up the state."""
     FAILED = "failed"
     """The enclave did not start, or refused the agreement."""
     ENCLAVE_GONE = "enclave gone"
@@ -47,21 +52,31 @@ class RunState(StrEnum):
 
 MEANING: Final[dict[JobState, str]] = {
     JobState.STARTING: "the enclave is starting or being bound to the agreement",
+    JobState.WAITING: "the enclave waits for its state's key, or for witnesses: concordat job witness",
     JobState.RUNNING: "the enclave is bound and takes datasets and runs",
     JobState.FAILED: "the enclave did not start or refused the agreement",
     JobState.LOST: "the enclave was lost and its keys with it: seal the dataset anew to a new job",
     JobState.CLOSED: "ended on request",
 }
 
+GOES_ON: Final = "the enclave was lost; another one takes up its state"
+"""Detail of a job that is starting again."""
 _NEXT: Final[dict[tuple[JobState, JobEvent], JobState]] = {
     (JobState.STARTING, JobEvent.BOUND): JobState.RUNNING,
     (JobState.STARTING, JobEvent.FAILED): JobState.FAILED,
     (JobState.STARTING, JobEvent.ENCLAVE_GONE): JobState.FAILED,
     (JobState.STARTING, JobEvent.CLOSED): JobState.CLOSED,
+    (JobState.STARTING, JobEvent.WAITS): JobState.WAITING,
+    (JobState.STARTING, JobEvent.RESTARTED): JobState.STARTING,
+    (JobState.WAITING, JobEvent.BOUND): JobState.RUNNING,
+    (JobState.WAITING, JobEvent.RESTARTED): JobState.STARTING,
+    (JobState.WAITING, JobEvent.ENCLAVE_GONE): JobState.LOST,
+    (JobState.WAITING, JobEvent.CLOSED): JobState.CLOSED,
+    (JobState.RUNNING, JobEvent.RESTARTED): JobState.STARTING,
     (JobState.RUNNING, JobEvent.ENCLAVE_GONE): JobState.LOST,
     (JobState.RUNNING, JobEvent.CLOSED): JobState.CLOSED,
 }
-LIVING: Final = frozenset({JobState.STARTING, JobState.RUNNING})
+LIVING: Final = frozenset({JobState.STARTING, JobState.WAITING, JobState.RUNNING})
 """States in which there is, or soon will be, an enclave; all others are final."""
 
 
@@ -84,13 +99,27 @@ class Job:
         """There is, or soon will be, an enclave."""
         return self.state in LIVING
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it is starting again, with the state of an enclave that was lost."""
+        return self.state is JobState.STARTING and self.detail == GOES_ON
+
     def require_running(self) -> None:
-        """Raise `JobNotRunningError` unless the enclave takes datasets and runs."""
+        """Raise `JobNotRunningError` or `JobWaitingError` unless the enclave takes datasets and runs."""
         if self.state is JobState.RUNNING:
             return
+        if self.state is JobState.WAITING or self._goes_on:
+            raise JobWaitingError(
+                f"job {self.job_id} waits for its state: {self.detail or MEANING[self.state]}"
+            )
         raise JobNotRunningError(
             f"job {self.job_id} is {self.state.value}, not running: {self.detail or MEANING[self.state]}",
         )
+
+    def require_waiting(self) -> None:
+        """Raise `JobNotWaitingError` unless its enclave waits for its state."""
+        if self.state is not JobState.WAITING:
+            raise JobNotWaitingError(f"job {self.job_id} is {self.state.value}, not waiting for its state")
 
 
 def after(state: JobState, event: JobEvent) -> JobState | None:

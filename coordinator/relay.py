@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -18,22 +19,27 @@ from coordinator.errors import ConflictError, CoordinatorError, JobNotRunningErr
 from coordinator.forwarding import forward, forward_while_receiving
 from coordinator.intake import IncomingChunk, Intake, Place
 from coordinator.jobs import MEANING, Job
+from coordinator.keeping import Keeping
 from coordinator.spool import delete_spool, delete_spools
 from coordinator.store import Store
 from coordinator.store.uploads import UploadRecord, require_same_upload
 from coordinator.upload import Upload
 
 _SPOOL_FOLDER: Final = "spool"
+_AGAIN_S: Final = 1.0
 
 
 class Relay:
     """All uploads of all living jobs. Safe to use from many threads."""
 
-    def __init__(self, state: Path, store: Store, enclaves: Enclaves, intake: Intake) -> None:
+    def __init__(
+        self, state: Path, store: Store, enclaves: Enclaves, intake: Intake, keeping: Keeping
+    ) -> None:
         self._folder = state / _SPOOL_FOLDER
         self._store = store
         self._enclaves = enclaves
         self._intake = intake
+        self._keeping = keeping
 
     def recover(self, living: list[Job]) -> None:
         """Open the spools of living jobs as the last process left them, and remove all others."""
@@ -43,10 +49,14 @@ class Relay:
                 self._upload(record)
 
     def resume(self, job: Job) -> None:
-        """Bring what the spool holds to an enclave that was found again."""
+        """Bring what the spool holds to an enclave that was found again, or that goes on for another one."""
         for record in self._store.uploads.of_job(job.job_id):
             if record.acceptance is None:
                 self._forward_in_background(job.job_id, self._upload(record))
+            elif self._keeping.has_state(job.job_id):
+                threading.Thread(
+                    target=self._bring_again, args=(job, record), name=f"again-{record.name}", daemon=True
+                ).start()
 
     def begin(self, caller: str, job_id: str, *, dataset: str, upload_id: bytes, signed_header: bytes) -> int:
         """Start or resume an upload; the number of the first chunk that is not stored."""
@@ -100,6 +110,7 @@ class Relay:
         upload.require_all_chunks()
         forward(upload, self._enclaves, job)
         acceptance = self._enclaves.finish(job, upload_id=upload_id, signed_manifest=signed_manifest)
+        self._keeping.fetch(job)
         self._store.uploads.set_accepted(record, signed_manifest=signed_manifest, acceptance=acceptance)
         log.event("upload-accepted", job=job_id, dataset=record.dataset, upload=record.name)
         return acceptance
@@ -119,6 +130,21 @@ class Relay:
             upload.is_receiving and upload.announced.dataset == dataset
             for upload in self._intake.open_in(self._folder / job_id)
         )
+
+    def _bring_again(self, job: Job, record: UploadRecord) -> None:
+        """Thread: an accepted dataset, until this enclave has it or the job has another one or none."""
+        manifest = record.signed_manifest or b""
+        while self._store.jobs.get(job.job_id) == job:
+            try:
+                forward(self._upload(record), self._enclaves, job)
+                self._enclaves.finish(job, upload_id=record.upload_id, signed_manifest=manifest)
+            except CoordinatorError as error:
+                # Its key may have to come first, or the enclave may be gone again.
+                log.problem("bringing-interrupted", job=job.job_id, upload=record.name, code=error.code)
+                time.sleep(_AGAIN_S)
+            else:
+                log.event("upload-brought-again", job=job.job_id, upload=record.name)
+                return
 
     def _forward_in_background(self, job_id: str, upload: Upload) -> None:
         threading.Thread(

@@ -17,11 +17,17 @@ import grpc
 from coordinator import answers, log
 from coordinator.access import Caller, caller_of, require_may_close, require_may_remove, require_receiver
 from coordinator.bringing import Bringing
+from coordinator.call_fields import (
+    incoming_chunks,
+    is_deposit,
+    require_digest,
+    require_run_id,
+    require_upload_id,
+)
 from coordinator.deposits import Deposits
 from coordinator.enclaves import Enclaves
-from coordinator.errors import BadRequestError
-from coordinator.intake import IncomingChunk
 from coordinator.jobs import Job
+from coordinator.keeping import Keeping
 from coordinator.relay import Relay
 from coordinator.runs import Runs
 from coordinator.statuses import Call, refusing
@@ -31,9 +37,6 @@ from coordinator.supervisor import Supervisor
 from protos.formats import limits
 from protos.formats.canonical import require_bytes
 from protos.formats.identifiers import (
-    DIGEST_BYTES,
-    RUN_ID_BYTES,
-    UPLOAD_ID_BYTES,
     agreement_digest,
     require_slug,
 )
@@ -54,6 +57,7 @@ class Parts:
     bringing: Bringing
     runs: Runs
     enclaves: Enclaves
+    keeping: Keeping
     supervisor: Supervisor
     launcher_name: str
     operators: frozenset[str]
@@ -89,7 +93,7 @@ class CoordinatorService(CoordinatorServicer):
         """An agreement with the approvals pinned to it."""
         with _answering(context, "GetAgreement"):
             return answers.agreement_record(
-                self._store.agreements.get(_require_digest(request.agreement_digest))
+                self._store.agreements.get(require_digest(request.agreement_digest))
             )
 
     def ListAgreements(
@@ -104,7 +108,7 @@ class CoordinatorService(CoordinatorServicer):
     ) -> messages.AgreementRecord:
         """Pin an approval to an agreement, in the caller's place."""
         with _answering(context, "PutApproval") as caller:
-            digest = _require_digest(request.agreement_digest)
+            digest = require_digest(request.agreement_digest)
             approval = require_bytes(request.approval, what="approval", max_length=limits.APPROVAL_MAX_BYTES)
             once = Request(caller.name, request.request_id, "PutApproval", digest + approval)
             self._store.agreements.put_approval(
@@ -118,7 +122,7 @@ class CoordinatorService(CoordinatorServicer):
     def StartJob(self, request: messages.StartJobRequest, context: grpc.ServicerContext) -> messages.Job:
         """Start an enclave for an agreement; the answer comes before the enclave does."""
         with _answering(context, "StartJob") as caller:
-            digest = _require_digest(request.agreement_digest)
+            digest = require_digest(request.agreement_digest)
             self._store.agreements.get(digest)
             job = self._store.jobs.start(
                 Request(caller.name, request.request_id, "StartJob", digest),
@@ -141,7 +145,7 @@ class CoordinatorService(CoordinatorServicer):
     ) -> messages.ListJobsResponse:
         """All jobs, or those of one agreement; without asking their enclaves."""
         with _answering(context, "ListJobs"):
-            digest = _require_digest(request.agreement_digest) if request.agreement_digest else b""
+            digest = require_digest(request.agreement_digest) if request.agreement_digest else b""
             return messages.ListJobsResponse(
                 jobs=[answers.job(job) for job in self._store.jobs.all(agreement_digest=digest)]
             )
@@ -173,14 +177,14 @@ class CoordinatorService(CoordinatorServicer):
         """Start or resume an upload to a job, or a deposit."""
         with _answering(context, "BeginUpload") as caller:
             dataset = require_slug(request.dataset, what="dataset")
-            upload_id = _require_upload_id(request.upload_id)
+            upload_id = require_upload_id(request.upload_id)
             signed_header = require_bytes(
                 request.signed_header, what="signed header", max_length=limits.SEALED_HEADER_MAX_BYTES
             )
-            if _is_deposit(request):
+            if is_deposit(request):
                 next_chunk = self._parts.deposits.begin(
                     caller.name,
-                    _require_digest(request.agreement_digest),
+                    require_digest(request.agreement_digest),
                     dataset=dataset,
                     upload_id=upload_id,
                     signed_header=signed_header,
@@ -203,9 +207,9 @@ class CoordinatorService(CoordinatorServicer):
             first = next(request_iterator, None)
             if first is None:
                 return
-            upload_id, chunks = _require_upload_id(first.upload_id), _chunks(first, request_iterator)
-            if _is_deposit(first):
-                digest = _require_digest(first.agreement_digest)
+            upload_id, chunks = require_upload_id(first.upload_id), incoming_chunks(first, request_iterator)
+            if is_deposit(first):
+                digest = require_digest(first.agreement_digest)
                 durable = self._parts.deposits.receive(caller.name, digest, upload_id, chunks, context.cancel)
             else:
                 durable = self._parts.relay.receive(
@@ -220,12 +224,12 @@ class CoordinatorService(CoordinatorServicer):
     ) -> messages.FinishUploadResponse:
         """Have the enclave accept the dataset, or keep it for enclaves to come."""
         with _answering(context, "FinishUpload") as caller:
-            upload_id = _require_upload_id(request.upload_id)
+            upload_id = require_upload_id(request.upload_id)
             signed_manifest = require_bytes(
                 request.signed_manifest, what="signed manifest", max_length=limits.MANIFEST_MAX_BYTES
             )
-            if _is_deposit(request):
-                digest = _require_digest(request.agreement_digest)
+            if is_deposit(request):
+                digest = require_digest(request.agreement_digest)
                 self._parts.deposits.finish(
                     caller.name, digest, upload_id=upload_id, signed_manifest=signed_manifest
                 )
@@ -240,7 +244,7 @@ class CoordinatorService(CoordinatorServicer):
     ) -> messages.ListDepositsResponse:
         """What waits under an agreement, and how it fares."""
         with _answering(context, "ListDeposits") as caller:
-            standing = self._parts.deposits.standing(_require_digest(request.agreement_digest))
+            standing = self._parts.deposits.standing(require_digest(request.agreement_digest))
             return messages.ListDepositsResponse(
                 deposits=[answers.deposit(deposit, asked_by=caller.name) for deposit in standing]
             )
@@ -255,8 +259,8 @@ class CoordinatorService(CoordinatorServicer):
             self._parts.deposits.remove(
                 caller.name,
                 request.request_id,
-                _require_digest(request.agreement_digest),
-                upload_id=_require_upload_id(request.upload_id),
+                require_digest(request.agreement_digest),
+                upload_id=require_upload_id(request.upload_id),
                 sent_by=sent_by,
             )
             return messages.RemoveDepositResponse()
@@ -269,7 +273,7 @@ class CoordinatorService(CoordinatorServicer):
             run = self._parts.runs.request(
                 caller.name,
                 request.job_id,
-                run_id=_require_run_id(request.run_id),
+                run_id=require_run_id(request.run_id),
                 signed_request=require_bytes(
                     request.signed_request, what="signed request", max_length=limits.RUN_REQUEST_MAX_BYTES
                 ),
@@ -279,7 +283,7 @@ class CoordinatorService(CoordinatorServicer):
     def GetRun(self, request: messages.GetRunRequest, context: grpc.ServicerContext) -> messages.Run:
         """How a run stands."""
         with _answering(context, "GetRun"):
-            return answers.run(self._store.runs.get(request.job_id, _require_run_id(request.run_id)))
+            return answers.run(self._store.runs.get(request.job_id, require_run_id(request.run_id)))
 
     def FetchResult(
         self, request: messages.FetchResultRequest, context: grpc.ServicerContext
@@ -287,7 +291,7 @@ class CoordinatorService(CoordinatorServicer):
         """The receipt, then a receiver's sealed result in parts."""
         with _answering(context, "FetchResult") as caller:
             require_receiver(caller, request.receiver)
-            run = self._store.runs.get(request.job_id, _require_run_id(request.run_id))
+            run = self._store.runs.get(request.job_id, require_run_id(request.run_id))
             yield messages.ResultPart(receipt=self._store.runs.receipt(run))
             for part in self._store.runs.result_parts(run, request.receiver):
                 yield messages.ResultPart(sealed=part)
@@ -300,7 +304,10 @@ class CoordinatorService(CoordinatorServicer):
             signed_request = require_bytes(
                 request.signed_request, what="signed request", max_length=limits.RUN_REQUEST_MAX_BYTES
             )
-            signed = self._parts.enclaves.budget(self._running(request.job_id), signed_request=signed_request)
+            job = self._running(request.job_id)
+            signed = self._parts.enclaves.budget(job, signed_request=signed_request)
+            # It tells how long the ledger is: nobody may know of an entry that is not kept here.
+            self._parts.keeping.fetch(job)
             return messages.GetBudgetResponse(signed_budget=signed)
 
     # --- Keys -------------------------------------------------------------------------------------------
@@ -322,10 +329,46 @@ class CoordinatorService(CoordinatorServicer):
             call = require_bytes(request.call, what="key use", max_length=limits.KEY_CALL_MAX_BYTES)
             job = self._running(request.job_id)
             sealed = self._parts.enclaves.use_key(job, call=call)
+            self._parts.keeping.fetch(job)  # as with budgets: it tells which use this was
             log.event("key-used", job=job.job_id, caller=caller.name, bytes=log.bucketed(len(sealed)))
             return messages.UseKeyResponse(sealed_answer=sealed)
 
     # ----------------------------------------------------------------------------------------------------
+
+    # --- The enclave's state ----------------------------------------------------------------------------
+
+    def GetStateProposal(
+        self, request: messages.GetStateProposalRequest, context: grpc.ServicerContext
+    ) -> messages.GetStateProposalResponse:
+        """What the enclave would take up, by its own word."""
+        with _answering(context, "GetStateProposal"):
+            job = self._waiting(request.job_id)
+            nonce = require_bytes(request.nonce, what="nonce", length=limits.NONCE_BYTES)
+            evidence = self._parts.enclaves.attest(job, nonce)
+            return messages.GetStateProposalResponse(
+                signed_proposal=self._parts.enclaves.state_proposal(job),
+                document=evidence.document,
+                key_bundle=evidence.key_bundle,
+            )
+
+    def PutStateStatement(
+        self, request: messages.PutStateStatementRequest, context: grpc.ServicerContext
+    ) -> messages.PutStateStatementResponse:
+        """Bring a witness's statement to the enclave."""
+        with _answering(context, "PutStateStatement") as caller:
+            statement = require_bytes(
+                request.signed_statement,
+                what="signed statement",
+                max_length=limits.STATE_STATEMENT_MAX_BYTES,
+            )
+            self._parts.enclaves.witness(self._waiting(request.job_id), statement)
+            log.event("state-witnessed", caller=caller.name, job=request.job_id)
+            return messages.PutStateStatementResponse()
+
+    def _waiting(self, job_id: str) -> Job:
+        job = self._store.jobs.get(job_id)
+        job.require_waiting()
+        return job
 
     def _running(self, job_id: str) -> Job:
         job = self._store.jobs.get(job_id)
@@ -346,29 +389,3 @@ def _answering(context: grpc.ServicerContext, call: str) -> Iterator[Caller]:
         caller = caller_of(context)
         seen.caller = caller.name
         yield caller
-
-
-def _chunks(first: messages.Chunk, rest: Iterator[messages.Chunk]) -> Iterator[IncomingChunk]:
-    yield IncomingChunk(first.number, first.sealed, first.last)
-    del first
-    for chunk in rest:
-        yield IncomingChunk(chunk.number, chunk.sealed, chunk.last)
-
-
-def _is_deposit(request: messages.BeginUploadRequest | messages.Chunk | messages.FinishUploadRequest) -> bool:
-    """Whether it names an agreement and no job. Raises `BadRequestError` if it names both or neither."""
-    if bool(request.job_id) == bool(request.agreement_digest):
-        raise BadRequestError("got both or neither of job_id and agreement_digest, expected one of them")
-    return bool(request.agreement_digest)
-
-
-def _require_digest(value: bytes) -> bytes:
-    return require_bytes(value, what="agreement digest", length=DIGEST_BYTES)
-
-
-def _require_upload_id(value: bytes) -> bytes:
-    return require_bytes(value, what="upload id", length=UPLOAD_ID_BYTES)
-
-
-def _require_run_id(value: bytes) -> bytes:
-    return require_bytes(value, what="run id", length=RUN_ID_BYTES)

@@ -1,7 +1,8 @@
 """Enclaves from start to end: one thread for each living job launches, binds, watches and ends it.
 
 An enclave outlives the coordinator, so a restarted one finds it at the address in the store and goes on.
-An enclave that is gone is gone with its keys: its job is lost, and everybody who waits is told so.
+An enclave that is gone is gone with its keys: its job is lost, and everybody who waits is told so. Where its
+state may outlive it, another enclave is started for the job and offered what was kept; witnesses decide.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,8 @@ from coordinator import log
 from coordinator.enclave_link import EnclaveLink
 from coordinator.enclaves import Enclaves, bind, status_of
 from coordinator.errors import CannotServeError, CoordinatorError, EnclaveUnreachableError, LaunchError
-from coordinator.jobs import Job, JobEvent, JobState
+from coordinator.jobs import GOES_ON, Job, JobEvent, JobState
+from coordinator.keeping import Keeping
 from coordinator.launchers import Launcher
 from coordinator.store import Store
 from protos.formats.calls import Op
@@ -28,6 +31,9 @@ _CLOSE_DEADLINE_S: Final = 5.0
 _END_WAIT_S: Final = 30.0
 _WATCH_S: Final = 1.0
 _POLL_S: Final = 0.05
+_LOOK_S: Final = 0.2
+_RESTARTS_MAX: Final = 5
+_RESTART_PAUSE_S: Final = 5.0
 _CONSOLE_TAIL_BYTES: Final = 4096
 _CONSOLE_LINE_CHARACTERS: Final = 200
 
@@ -39,8 +45,24 @@ class _Watch:
         self.job = job
         self.ending = threading.Event()
         self.keep_enclave = False
+        self.restarts = 0
+        """Enclaves in a row that did not come to run."""
         self.link: EnclaveLink | None = None
         self.thread: threading.Thread | None = None
+
+
+@dataclass(frozen=True)
+class Hears:
+    """Who hears of a job."""
+
+    waiting: Callable[[Job], None]
+    """When its enclave waits for its state."""
+    running: Callable[[Job], None]
+    """When it takes work (again)."""
+    restarting: Callable[[Job], None]
+    """When its enclave is gone, and another one is to go on."""
+    over: Callable[[Job], None]
+    """When it never will take work any more."""
 
 
 class Supervisor:
@@ -51,21 +73,18 @@ class Supervisor:
         store: Store,
         launcher: Launcher,
         enclaves: Enclaves,
+        keeping: Keeping,
         *,
         consoles: Path,
-        on_running: Callable[[Job], None],
-        on_over: Callable[[Job], None],
+        hears: Hears,
     ) -> None:
-        """`consoles`: folder for what launchers print, a file per job.
-
-        `on_running` and `on_over` hear of a job when it takes work (again), and when it never will any more.
-        """
+        """`consoles`: folder for what launchers print, a file per job."""
         self._store = store
         self._launcher = launcher
         self._enclaves = enclaves
         self._consoles = consoles
-        self._on_running = on_running
-        self._on_over = on_over
+        self._keeping = keeping
+        self._hears = hears
         self._watches: dict[str, _Watch] = {}
         self._lock = threading.Lock()
 
@@ -113,12 +132,15 @@ class Supervisor:
         """From wherever the job stands to its end, or until the coordinator stops and leaves it."""
         event, detail = JobEvent.ENCLAVE_GONE, ""
         try:
-            self._start(job, watch)
             while not watch.ending.is_set():
-                self._watch_connection(watch)
-            event = JobEvent.CLOSED
-        except ConcordatError as error:
-            event, detail = self._what_happened(job.job_id, error)
+                try:
+                    self._serve(job, watch)
+                    event = JobEvent.CLOSED
+                except ConcordatError as error:
+                    event, detail = self._what_happened(job.job_id, error)
+                    if not self._may_go_on(watch):
+                        break
+                    job = self._restart(job.job_id, watch, detail)
         finally:
             if watch.link is not None:
                 watch.link.close()
@@ -126,6 +148,32 @@ class Supervisor:
                 self._finish(job.job_id, event, detail, watch)
             with self._lock:
                 del self._watches[job.job_id]
+
+    def _serve(self, job: Job, watch: _Watch) -> None:
+        """One enclave, from its start until the job is to end. Raises when it is gone."""
+        self._start(job, watch)
+        while not watch.ending.is_set():
+            self._watch_connection(watch)
+
+    def _may_go_on(self, watch: _Watch) -> bool:
+        """Whether another enclave can take up the state of one that is gone."""
+        if watch.ending.is_set() or watch.restarts >= _RESTARTS_MAX:
+            return False
+        return self._keeping.has_state(watch.job.job_id)
+
+    def _restart(self, job_id: str, watch: _Watch, detail: str) -> Job:
+        """What is left of the enclave goes away; the job as it starts anew, after a pause."""
+        if watch.link is not None:
+            watch.link.close()
+            watch.link = None
+        job = self._advance(job_id, JobEvent.RESTARTED, watch, detail=GOES_ON)
+        log.problem("job-restarted", job=job_id, detail=detail)
+        self._hears.restarting(job)
+        self._end_enclave(job)
+        watch.ending.wait(_RESTART_PAUSE_S * watch.restarts)
+        watch.restarts += 1
+        watch.job = self._store.jobs.get(job_id)
+        return watch.job
 
     def _start(self, job: Job, watch: _Watch) -> None:
         """Until the enclave is bound: launch it if this has not been done, wait for it, bind it."""
@@ -139,10 +187,33 @@ class Supervisor:
             status_of(watch.link, deadline_s=call_s)
             board = self._store.agreements.get(job.agreement_digest)
             bind(watch.link, agreement=board.agreement, approvals=board.approvals, deadline_s=call_s)
-            job = self._advance(job.job_id, JobEvent.BOUND, watch)
+        if job.state is not JobState.RUNNING:
+            job = self._take_up(job, watch, watch.link)
         if job.state is JobState.RUNNING:
+            self._keeping.fetch(job)
+            watch.restarts = 0
             log.event("job-running", job=job.job_id, launcher=job.launcher)
-            self._on_running(job)
+            self._hears.running(job)
+
+    def _take_up(self, job: Job, watch: _Watch, link: EnclaveLink) -> Job:
+        """The job with an enclave that has taken its state up, or that has none; or as it is to end."""
+        call_s = self._launcher.deadlines.call_s
+        state = status_of(link, deadline_s=call_s).state
+        if state is None:
+            return self._advance(job.job_id, JobEvent.BOUND, watch)
+        if not state.is_taken_up:
+            self._keeping.offer(job)
+            job = self._advance(job.job_id, JobEvent.WAITS, watch)
+            log.event("job-waiting", job=job.job_id, witnesses=", ".join(state.missing))
+            self._hears.waiting(job)
+        while state is not None and not state.is_taken_up:
+            if watch.ending.is_set():
+                return job
+            if link.wait_for_end(timeout_s=_LOOK_S):
+                raise EnclaveUnreachableError(f"the enclave of job {job.job_id} is gone")
+            state = status_of(link, deadline_s=call_s).state
+        self._keeping.fetch_first(job)
+        return self._advance(job.job_id, JobEvent.BOUND, watch)
 
     def _launch(self, job: Job) -> Job:
         """Start an enclave at a new address; what a process that was killed left at the old one goes away."""
@@ -185,7 +256,7 @@ class Supervisor:
         level = log.problem if job.state in (JobState.FAILED, JobState.LOST) else log.event
         level("job-over", job=job_id, state=job.state.value, detail=job.detail)
         self._end_enclave(job)
-        self._on_over(job)
+        self._hears.over(job)
 
     def _advance(self, job_id: str, event: JobEvent, watch: _Watch, *, detail: str = "") -> Job:
         """Note what happened, as soon as the disk takes it: what is true must not stay unsaid."""

@@ -21,6 +21,8 @@ from protos.formats.frames import Frame
 from protos.formats.identifiers import RUN_ID_BYTES, UPLOAD_ID_BYTES, require_slug
 
 _ERRANDS_MAX_BYTES: Final = 2 * limits.KIB
+_MISSING_SHOWN_MAX: Final = 8
+"""A header has room for so many witnesses; when these have spoken, others are shown."""
 
 Answer = tuple[dict[str, Value], bytes]
 """Fields to add to the answer's header, and its body."""
@@ -53,7 +55,8 @@ def _id(request: Frame) -> int:
 
 def _status(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
     slots = [{"dataset": name, "complete": complete} for name, complete in life.slots().items()]
-    return {"phase": str(life.phase), "slots": slots, "errands": _errands(life.wanted())}, b""
+    state = _standing(life)
+    return {"phase": str(life.phase), "slots": slots, "errands": _errands(life.wanted()), "state": state}, b""
 
 
 def _bind(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
@@ -93,8 +96,31 @@ def _errand(life: Life, header: dict[str, Value], body: bytes) -> Answer:
     return {"done": done}, to_send
 
 
+def _restore(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    life.restore(body)
+    return {}, b""
+
+
+def _proposal(life: Life, _header: dict[str, Value], _body: bytes) -> Answer:
+    return {}, life.proposal()
+
+
+def _witness(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
+    life.witness(body)
+    return {"state": _standing(life)}, b""
+
+
+def _record(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
+    sequence = require_int(header.get("sequence"), what="sequence", low=1, high=limits.STATE_RECORDS_MAX)
+    record, released = life.record(sequence)
+    run: Value = None
+    if released is not None:
+        run = {"run": released.run_id, "receivers": list(released.receivers)}
+    return {"released": run}, record
+
+
 def _run(life: Life, _header: dict[str, Value], body: bytes) -> Answer:
-    return {"receivers": sorted(life.run(body).sealed_results)}, b""
+    return {"receivers": list(life.run(body).receivers)}, b""
 
 
 def _result(life: Life, header: dict[str, Value], _body: bytes) -> Answer:
@@ -150,6 +176,18 @@ def _errand_of(request: KeyRequest) -> dict[str, Value]:
     }
 
 
+def _standing(life: Life) -> Value:
+    standing = life.standing()
+    if standing is None:
+        return None
+    return {
+        "life": standing.life,
+        "missing": [*standing.missing[:_MISSING_SHOWN_MAX]],
+        "records": standing.offered_records,
+        "taken_up": standing.is_taken_up,
+    }
+
+
 def _upload(header: dict[str, Value]) -> bytes:
     return require_bytes(header.get("upload"), what="upload", length=UPLOAD_ID_BYTES)
 
@@ -166,6 +204,10 @@ _HANDLERS: Final[dict[Op, Callable[[Life, dict[str, Value], bytes], Answer]]] = 
     Op.CHUNK: _chunk,
     Op.FINISH: _finish,
     Op.ERRAND: _errand,
+    Op.RESTORE: _restore,
+    Op.PROPOSAL: _proposal,
+    Op.WITNESS: _witness,
+    Op.RECORD: _record,
     Op.RUN: _run,
     Op.RESULT: _result,
     Op.RECEIPT: _receipt,

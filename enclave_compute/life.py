@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enclave_compute.binding import BindRequest, Bound, bind
 from enclave_compute.clock import NsmClock
@@ -22,11 +22,13 @@ from enclave_compute.keys import EnclaveKeys
 from enclave_compute.kms.errands import Errands
 from enclave_compute.kms.request import KeyRequest
 from enclave_compute.kms.signing import Credentials
-from enclave_compute.ledger import Release
+from enclave_compute.ledger import Ledger, Release
 from enclave_compute.nsm import Nsm
-from enclave_compute.phases import Phase, require_allowed
+from enclave_compute.phases import NEEDS_STATE, Phase, require_allowed
 from enclave_compute.runs import Runs
 from enclave_compute.slot import Slot
+from enclave_compute.state.journal import Journal
+from enclave_compute.state.taking_up import TakenUp, TakingUp
 from protos.formats.binding import attestation_user_data
 from protos.formats.calls import Op, Refusal
 
@@ -41,6 +43,26 @@ class _Bound:
     slots: dict[str, Slot]
     runs: Runs
     key_uses: KeyUses
+    taking_up: TakingUp | None = None
+    """What takes the state up; None where the agreement has none."""
+    journal: Journal | None = None
+    """Where the entries of the ledger are kept, once the state has been taken up."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the state has not been taken up: there are no data and no runs until then."""
+        return self.taking_up is not None and self.journal is None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the taking up of a state is."""
+
+    life: bytes
+    missing: list[str]
+    """Witnesses whose statement has not come."""
+    offered_records: int
+    is_taken_up: bool
 
 
 class Life:
@@ -132,6 +154,33 @@ class Life:
         """Go on with an errand: bytes for the endpoint, and whether it is done."""
         return self._require(Op.ERRAND).errands.step(subject, step, received)
 
+    def standing(self) -> Standing | None:
+        """How the taking up of the state stands; None where the agreement has none."""
+        state = self._state
+        if state is None or state.taking_up is None:
+            return None
+        taking_up = state.taking_up
+        return Standing(taking_up.life, taking_up.missing, taking_up.offered_records, not state.waits)
+
+    def restore(self, record: bytes) -> None:
+        """Take a record of earlier lives."""
+        self._require_state(Op.RESTORE).restore(record)
+
+    def proposal(self) -> bytes:
+        """What this life would take up, signed, for witnesses."""
+        return self._require_state(Op.PROPOSAL).proposal()
+
+    def witness(self, signed_statement: bytes) -> None:
+        """Take a witness's word."""
+        self._require_state(Op.WITNESS).witness(signed_statement)
+
+    def record(self, sequence: int) -> tuple[bytes, Release | None]:
+        """A record of this life, and what the run in it released if it is one."""
+        state = self._require(Op.RECORD)
+        if state.journal is None:
+            raise RefusedError(Refusal.STATE_WANTED, "no state has been taken up")
+        return state.journal.record(sequence), state.runs.released_as(sequence)
+
     def run(self, signed_request: bytes) -> Release:
         """Carry out a run, one at a time."""
         with self._running:
@@ -168,10 +217,60 @@ class Life:
         self._state = None
 
     def _make(self, bound: Bound) -> _Bound:
+        agreement = bound.agreement
         keys = EnclaveKeys.make(self._nsm)
+        ring_secrets = RingSecrets.make(self._nsm, agreement.keys)
+        errands = Errands(self._nsm, self._clock, agreement_digest=bound.digest, enclave_id=keys.enclave_id)
+        serving = self._serving(bound, keys, errands, ledger=Ledger(agreement), ring_secrets=ring_secrets)
+        if agreement.state is None:
+            return serving
+        taking_up = TakingUp(
+            agreement,
+            agreement.state,
+            keys=keys,
+            secrets={**keys.secrets, **ring_secrets.named()},
+            errands=errands,
+            on_taken_up=self._take_up,
+        )
+        return replace(serving, taking_up=taking_up)
+
+    def _take_up(self, taken: TakenUp) -> None:
+        """From waiting to serving, with the ledger and the keys that the state has."""
+        state = self._state
+        if state is None:
+            raise RefusedError(Refusal.WRONG_PHASE, "this life has ended")
+        ledger = Ledger(state.bound.agreement, taken.journal)
+        ring_secrets = RingSecrets.of_named(taken.secrets)
+        serving = self._serving(
+            state.bound, taken.keys, state.errands, ledger=ledger, ring_secrets=ring_secrets, taken=taken
+        )
+        serving.runs.take_up(taken)
+        self._state = replace(serving, taking_up=state.taking_up, journal=taken.journal)
+
+    def _serving(
+        self,
+        bound: Bound,
+        keys: EnclaveKeys,
+        errands: Errands,
+        *,
+        ledger: Ledger,
+        ring_secrets: RingSecrets,
+        taken: TakenUp | None = None,
+    ) -> _Bound:
+        """`taken`: what earlier lives left, None if there is nothing."""
         agreement = bound.agreement
         engine = Engine(agreement.limits.memory_mib, agreement.limits.threads)
-        errands = Errands(self._nsm, self._clock, agreement_digest=bound.digest, enclave_id=keys.enclave_id)
+        key_ledger = KeyLedger(agreement.keys, () if taken is None else taken.uses())
+        runs = Runs(
+            bound,
+            keys=keys,
+            engine=engine,
+            nsm=self._nsm,
+            clock=self._clock,
+            ledger=ledger,
+            key_ledger=key_ledger,
+        )
+        accepted = {} if taken is None else taken.accepted()
         slots = {}
         for dataset in agreement.datasets:
             engine.create(dataset)
@@ -182,11 +281,18 @@ class Life:
                 keys=keys,
                 engine=engine,
                 errands=errands,
+                on_accepted=runs.accept,
+                agreed_manifest=accepted.get(dataset.id),
             )
-        ledger = KeyLedger(agreement.keys)
-        runs = Runs(bound, keys=keys, engine=engine, nsm=self._nsm, clock=self._clock, key_ledger=ledger)
-        ring = KeyRing(agreement, RingSecrets.make(self._nsm, agreement.keys))
-        key_uses = KeyUses(bound, keys=keys, ring=ring, ledger=ledger, nsm=self._nsm, clock=self._clock)
+        key_uses = KeyUses(
+            bound,
+            keys=keys,
+            ring=KeyRing(agreement, ring_secrets),
+            ledger=key_ledger,
+            nsm=self._nsm,
+            clock=self._clock,
+            note=ledger.use,
+        )
         return _Bound(bound, keys, errands, slots, runs, key_uses)
 
     def _require(self, op: Op) -> _Bound:
@@ -194,7 +300,15 @@ class Life:
         state = self._state
         if state is None:
             raise RefusedError(Refusal.WRONG_PHASE, f"{op} before bind")
+        if state.waits and op in NEEDS_STATE:
+            raise RefusedError(Refusal.STATE_WANTED, f"{op} before the state was taken up")
         return state
+
+    def _require_state(self, op: Op) -> TakingUp:
+        taking_up = self._require(op).taking_up
+        if taking_up is None:
+            raise RefusedError(Refusal.WRONG_PHASE, f"{op}: the agreement has no state")
+        return taking_up
 
     def _slot(self, op: Op, upload_id: bytes) -> Slot:
         for slot in self._require(op).slots.values():

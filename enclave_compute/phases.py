@@ -43,6 +43,10 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
     Op.CHUNK: _BOUND_AND_LATER,
     Op.FINISH: _BOUND_AND_LATER,
     Op.ERRAND: _BOUND_AND_LATER,
+    Op.RESTORE: _BOUND_AND_LATER,
+    Op.PROPOSAL: _BOUND_AND_LATER,
+    Op.WITNESS: _BOUND_AND_LATER,
+    Op.RECORD: _BOUND_AND_LATER,
     Op.RUN: _COMPLETE,
     Op.RESULT: _COMPLETE,
     Op.RECEIPT: _COMPLETE,
@@ -53,6 +57,14 @@ ALLOWED: Final[dict[Op, frozenset[Phase]]] = {
 }
 """BIND stays allowed so that a repeated binding to the same agreement can be answered; another agreement is
 refused there. BEGIN, CHUNK and FINISH stay allowed so that a late repetition is answered as it was before."""
+
+NEEDS_STATE: Final = frozenset(
+    {
+        *(Op.BEGIN, Op.CHUNK, Op.FINISH, Op.RUN, Op.RESULT, Op.RECEIPT, Op.BUDGET),
+        *(Op.KEYS, Op.KEY_USE),
+    }
+)
+"""Where the agreement has `state`, these wait until it has been taken up."""
 
 
 def require_allowed(op: Op, phase: Phase) -> None:

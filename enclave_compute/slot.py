@@ -13,7 +13,7 @@ long as its upload: one that begins anew asks KMS anew.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -72,13 +72,18 @@ class Slot:
         keys: EnclaveKeys,
         engine: Engine,
         errands: Errands,
+        on_accepted: Callable[[UsedDataset], None] = lambda _: None,
+        agreed_manifest: bytes | None = None,
     ) -> None:
+        """`agreed_manifest`: digest of the one that an earlier life accepted here; no other counts then."""
         self._dataset = dataset
         self._owner = owner
         self._agreement_digest = agreement_digest
         self._keys = keys
         self._engine = engine
         self._errands = errands
+        self._on_accepted = on_accepted
+        self._agreed_manifest = agreed_manifest
         self._lock = threading.Lock()
         self._upload: _Upload | None = None
         self._accepted: _Accepted | None = None
@@ -142,9 +147,14 @@ class Slot:
             manifest = sealed.Manifest.decode_untrusted(payload)
             if manifest != _received(upload, upload.require_opener()):
                 raise RefusedError(Refusal.MANIFEST_MISMATCH, "what arrived is not what the manifest says")
+            if self._agreed_manifest not in (None, manifest.digest()):
+                raise RefusedError(Refusal.MANIFEST_MISMATCH, "an earlier life accepted another dataset")
             with self._restarting_on_error():
                 self._engine.finish(self._dataset.id)
-            self._accepted = self._accept(upload, signed_manifest, manifest)
+            accepted = self._accept(upload, signed_manifest, manifest)
+            if self._agreed_manifest is None:
+                self._on_accepted(accepted.used)
+            self._accepted = accepted
             return self._accepted.acceptance
 
     def _verify_header(self, signed_header: bytes) -> sealed.SealedHeader:

@@ -1,7 +1,8 @@
 """The Python interface of a party or an analyst: everything the command does, as one typed object.
 
 Nothing the coordinator says is believed: `upload` verifies the enclave before it seals, `result` verifies the
-receipt before it opens. Raises `ConcordatError` subclasses, nothing else.
+receipt before it opens, `witness` compares with what was seen before. Raises `ConcordatError` subclasses,
+nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from party_client.budgets import budget_request, verify_budget_untrusted
 from party_client.datasets import CsvSettings, open_source
 from party_client.deposits import Deposited, Depositing, DepositState, deposit_states
 from party_client.identity import Identity
-from party_client.job_enclave import verify_job_enclave
+from party_client.job_enclave import verify_job_enclave, verify_waiting_enclave
 from party_client.jobs import wait_until_running
 from party_client.keys.job_keys import JobKeys
 from party_client.release_memory import require_not_older
@@ -34,8 +35,10 @@ from party_client.runs import (
     require_dataset,
     require_runnable,
 )
+from party_client.state_memory import StateMemory, remember_budget, remember_claims
 from party_client.transport import Coordinator, DeadlineError, TransportError, UnavailableError
 from party_client.upload import Acceptance, Upload
+from party_client.witnessing import Decided, Statement, make_statement, verify_proposal_untrusted
 from protos.formats import cose
 from protos.formats.agreement import Agreement
 from protos.formats.budget import Budget
@@ -146,6 +149,7 @@ class Client:
         self.roots: Final = roots
         self.state: Final = state if state is not None else default_state()
         self.clock: Final = clock
+        self._states: Final = self.state / "states"
 
     @classmethod
     def connect(
@@ -343,7 +347,30 @@ class Client:
         verified = enclave or self.verify(job_id, agreed)
         nonce, signed = budget_request(agreed.agreement, verified, self.identity)
         answer = self.coordinator.get_budget(job_id, signed)
-        return verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
+        left = verify_budget_untrusted(answer, nonce=nonce, agreement=agreed.agreement, enclave=verified)
+        remember_budget(self._states, agreed.agreement, left)
+        return left
+
+    def witness(self, job_id: str, agreement: Agreed, *, decided: Decided | None = None) -> Statement:
+        """Verifies the enclave, and lets it take up what it proposes, unless this party knows better.
+
+        Raises `WitnessError`, `StateForkedError`, `AttestationError`, `SignatureError` or `TransportError`.
+        """
+        agreed = agreed_releases(agreement)
+        require_not_older(agreed, self.state / "releases")
+        enclave, proposed = verify_waiting_enclave(
+            self.coordinator, job_id, agreed, roots=self.roots, now=self.clock()
+        )
+        statement = make_statement(
+            verify_proposal_untrusted(proposed, agreement=agreed.agreement, enclave=enclave),
+            agreement=agreed.agreement,
+            enclave=enclave,
+            identity=self.identity,
+            memory=StateMemory(self._states, agreed.agreement.digest()),
+            decided=decided or Decided(),
+        )
+        self.coordinator.put_state_statement(job_id, statement.signed)
+        return statement
 
     def keys(self, job_id: str, agreement: Agreed) -> JobKeys:
         """The keys that the job's enclave made and keeps: their public halves, and what they can do."""
@@ -367,10 +394,7 @@ class Client:
         receipt, sealed = self.coordinator.fetch_result(
             job_id, run_id, self.identity.id, max_bytes=_SEALED_RESULT_MAX_BYTES
         )
-        return open_verified(
-            sealed,
-            receipt,
-            expected=Expected(agreement, run_id, query_id, parameters),
-            identity=self.identity,
-            roots=self.roots,
-        )
+        expected = Expected(agreement, run_id, query_id, parameters)
+        result = open_verified(sealed, receipt, expected=expected, identity=self.identity, roots=self.roots)
+        remember_claims(self._states, result.receipt.agreement, result.receipt.claims)
+        return result

@@ -38,6 +38,7 @@ FINGERPRINT_LABEL: Final = "concordat/identity-fingerprint/v1"
 SEED_BYTES: Final = 32
 _SIGNING_INFO: Final = b"concordat/identity/v1 signing key"
 _RECEIVING_INFO: Final = b"concordat/identity/v1 receiving key"
+_PURPOSE_INFO: Final = b"concordat/identity/v1 secret for "
 _FINGERPRINT_BYTES: Final = 20
 _HEAD: Final = ("id", "name", "fingerprint")
 
@@ -126,6 +127,10 @@ class Identity:
     def generate(cls, id: str, name: str) -> Identity:
         """A new identity from the operating system's randomness."""
         return cls(id, name, secrets.token_bytes(SEED_BYTES))
+
+    def secret_for(self, purpose: str, length: int) -> bytes:
+        """A secret for `purpose` that this identity alone can make, and always makes alike."""
+        return _derive(self._seed, _PURPOSE_INFO + purpose.encode(), length)
 
     def save(self, path: Path, passphrase: str | None = None) -> None:
         """Writes a new `NAME.key`, readable by its owner only, and locked if there is a passphrase."""

@@ -21,6 +21,22 @@ def verify_job_enclave(
     """The job's enclave, of an agreed release, bound to the agreement."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     document, key_bundle = coordinator.attest(job_id, nonce)
+    return _verified(document, key_bundle, nonce, agreed, roots=roots, now=now)
+
+
+def verify_waiting_enclave(
+    coordinator: Coordinator, job_id: str, agreed: AgreedReleases, *, roots: Anchors, now: datetime
+) -> tuple[VerifiedEnclave, bytes]:
+    """The job's enclave while it waits for its state, and what it proposes, signed and not verified."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    proposed = coordinator.get_state_proposal(job_id, nonce)
+    enclave = _verified(proposed.document, proposed.key_bundle, nonce, agreed, roots=roots, now=now)
+    return enclave, proposed.signed_proposal
+
+
+def _verified(
+    document: bytes, key_bundle: bytes, nonce: bytes, agreed: AgreedReleases, *, roots: Anchors, now: datetime
+) -> VerifiedEnclave:
     return verify_enclave(
         document,
         key_bundle,

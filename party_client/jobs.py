@@ -19,6 +19,7 @@ _POLL_S: Final = 0.1
 _STATES: Final = {
     wire.JOB_STATE_STARTING: "starting",
     wire.JOB_STATE_RUNNING: "running",
+    wire.JOB_STATE_WAITING: "waiting",
     wire.JOB_STATE_FAILED: "failed",
     wire.JOB_STATE_LOST: "lost",
     wire.JOB_STATE_CLOSED: "closed",
@@ -32,7 +33,7 @@ class JobNotRunningError(ConcordatError):
 
 
 def wait_until_running(coordinator: Coordinator, job_id: str, *, at_most_s: float = START_WAIT_S) -> wire.Job:
-    """The job once its enclave is bound. Raises `JobNotRunningError` when it is over or takes too long."""
+    """The job once its enclave is bound, although it may wait for its state. Raises `JobNotRunningError`."""
     deadline_s = time.monotonic() + at_most_s
     while (job := coordinator.get_job(job_id)).state == wire.JOB_STATE_STARTING:
         if time.monotonic() >= deadline_s:
@@ -41,7 +42,7 @@ def wait_until_running(coordinator: Coordinator, job_id: str, *, at_most_s: floa
                 hint=f"look again later: `concordat job show {job_id}`",
             )
         time.sleep(_POLL_S)
-    if job.state != wire.JOB_STATE_RUNNING:
+    if job.state not in (wire.JOB_STATE_RUNNING, wire.JOB_STATE_WAITING):
         said = first_line(job.detail)
         raise JobNotRunningError(
             f"job {job_id}: {state_name(job)}, the coordinator says: {said or 'no reason given'}",
@@ -64,6 +65,7 @@ def facts(job: wire.Job) -> Mapping[str, Any]:
         "phase": job.phase,
         "launcher": job.launcher,
         "detail": job.detail,
+        "missing_witnesses": list(job.missing_witnesses),
         "datasets": [{"dataset": slot.dataset, "complete": slot.complete} for slot in job.slots],
         "deposits": [
             {"dataset": each.dataset, "deposited_by": each.deposited_by, "said": first_line(each.said)}

@@ -30,6 +30,9 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     Refusal.KMS_DENIED: "the owner's KMS refused its key: the owner finds out why, `concordat kms explain` "
     "and `concordat kms check`",
     Refusal.KMS_FAILED: "the owner's KMS was not reached, or is not as agreed: `concordat agreement show`",
+    Refusal.STATE_WANTED: "every witness has to let the enclave take its state up: `concordat job witness`",
+    Refusal.STATE_BEHIND: "a witness knows more of the state than the coordinator offers: ask the operator",
+    Refusal.STATE_FORKED: "a witness knows another state than the one offered: tell the other parties",
     Refusal.OUT_OF_ORDER: f"something was lost on the way; {_CONTINUES}",
     Refusal.OVER_LIMIT: "see how many rows and bytes were agreed: `concordat agreement show`",
     Refusal.SCHEMA_MISMATCH: "find the rows with `concordat dataset check`, and correct them at the source",
@@ -62,6 +65,9 @@ _OF_THE_COORDINATOR: Final[dict[str, str]] = {
     "command: what was acknowledged is kept",
     "coordinator/job-not-running": "wait if it is starting (`concordat job show`); if it is over, start "
     "another job, to which every party sends its dataset anew",
+    "coordinator/job-waiting": "it goes on when every witness has let the enclave take its state up: "
+    "`concordat job witness`, `concordat job show`; then give the command again",
+    "coordinator/job-not-waiting": "there is nothing to witness now: `concordat job show`",
     "coordinator/run-not-released": "wait if it is running; a run that was refused or lost has no result",
     "coordinator/out-of-order": _CONTINUES,
     "coordinator/stream-idle": _CONTINUES,

@@ -80,6 +80,14 @@ class StoredAgreement(NamedTuple):
     approvals: list[bytes]
 
 
+class StateProposed(NamedTuple):
+    """What an enclave would take up; nothing of it is verified."""
+
+    document: bytes
+    key_bundle: bytes
+    signed_proposal: bytes
+
+
 class Coordinator:
     """A connection to one coordinator; a context manager. Made by `over_tls` or `in_plaintext`."""
 
@@ -266,6 +274,19 @@ class Coordinator:
         """The enclave's signed statement of what is left, to be verified."""
         request = wire.GetBudgetRequest(job_id=job_id, signed_request=signed_request)
         return bytes(self._call("GetBudget", request).signed_budget)
+
+    # --- The enclave's state -----------------------------------------------------------------------------
+
+    def get_state_proposal(self, job_id: str, nonce: bytes) -> StateProposed:
+        """The enclave's signed word of what it would take up, and its evidence; to be verified."""
+        request = wire.GetStateProposalRequest(job_id=job_id, nonce=nonce)
+        answer = self._call("GetStateProposal", request)
+        return StateProposed(answer.document, answer.key_bundle, answer.signed_proposal)
+
+    def put_state_statement(self, job_id: str, signed_statement: bytes) -> None:
+        """Hands over a witness's signed statement."""
+        request = wire.PutStateStatementRequest(job_id=job_id, signed_statement=signed_statement)
+        self._call("PutStateStatement", request, deadline_s=START_DEADLINE_S)
 
     # --- Keys --------------------------------------------------------------------------------------------
 

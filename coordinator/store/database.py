@@ -84,6 +84,12 @@ CREATE TABLE run (
     receipt BLOB,
     PRIMARY KEY (job_id, run_id)
 );
+CREATE TABLE state_record (
+    job_id TEXT NOT NULL REFERENCES job (job_id),
+    sequence INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (job_id, sequence)
+);
 CREATE TABLE result (
     number INTEGER PRIMARY KEY,
     job_id TEXT NOT NULL,

@@ -152,6 +152,11 @@ class Deposits:
             rows = connection.execute(f"SELECT {_SAID} FROM said WHERE job_id = ?", (job_id,))  # noqa: S608
             return {row[0]: Said(*row) for row in rows}
 
+    def forget_said(self, job_id: str) -> None:
+        """Another enclave of the job has to be told everything again."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM said WHERE job_id = ?", (job_id,))
+
     def last_said(self, agreement_digest: bytes) -> dict[int, Said]:
         """What was said to each deposit under an agreement in the latest job, by the deposits' numbers."""
         with self._database.reading() as connection:

@@ -76,15 +76,7 @@ class Runs:
     def set_released(self, run: RunRecord, *, receipt: bytes, sealed: Mapping[str, bytes]) -> None:
         """Keep the receipt and each receiver's sealed result, and call the run released: all or nothing."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE run SET state = ?, receipt = ? WHERE job_id = ? AND run_id = ?",
-                (RunState.RELEASED, receipt, run.job_id, run.run_id),
-            )
-            connection.executemany(
-                "INSERT INTO result (job_id, run_id, receiver, sealed) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                [(run.job_id, run.run_id, receiver, result) for receiver, result in sealed.items()],
-            )
+            set_released(connection, run, receipt=receipt, sealed=sealed)
 
     def set_refused(self, run: RunRecord, refusal: Refusal) -> None:
         """Keep the enclave's code."""
@@ -120,6 +112,20 @@ class Runs:
         with self._database.reading_blob("result", "sealed", row[0]) as blob:
             while part := blob.read(RESULT_PART_BYTES):
                 yield part
+
+
+def set_released(
+    connection: sqlite3.Connection, run: RunRecord, *, receipt: bytes, sealed: Mapping[str, bytes]
+) -> None:
+    """`Runs.set_released`, within a transaction of the caller's."""
+    connection.execute(
+        "UPDATE run SET state = ?, receipt = ? WHERE job_id = ? AND run_id = ?",
+        (RunState.RELEASED, receipt, run.job_id, run.run_id),
+    )
+    connection.executemany(
+        "INSERT INTO result (job_id, run_id, receiver, sealed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [(run.job_id, run.run_id, receiver, result) for receiver, result in sealed.items()],
+    )
 
 
 def _require_same_request(known: RunRecord, run: RunRecord) -> None:

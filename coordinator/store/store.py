@@ -9,6 +9,7 @@ from coordinator.store.agreements import Agreements
 from coordinator.store.database import Database
 from coordinator.store.deposits import Deposits
 from coordinator.store.jobs import Jobs
+from coordinator.store.records import Records
 from coordinator.store.runs import Runs
 from coordinator.store.uploads import Uploads
 
@@ -23,6 +24,7 @@ class Store:
         self.uploads = Uploads(self._database)
         self.deposits = Deposits(self._database, quotas)
         self.runs = Runs(self._database, quotas)
+        self.records = Records(self._database)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,6 +20,8 @@ from protos.formats.key_ring import RSA_BITS, AgreedKey
 
 SEED_BYTES: Final = 32
 _PUBLIC_EXPONENT: Final = 65537
+_SEED: Final = "ring"
+_RSA: Final = "rsa "
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class RingSecrets:
         """Fresh secrets for these keys; every call gives others."""
         made = {key.id: _rsa(RSA_BITS[key.kind]) for key in keys if key.kind in RSA_BITS}
         return cls(nsm.seed(b"key ring", SEED_BYTES), made)
+
+    def named(self) -> dict[str, bytes]:
+        """By name, for keeping."""
+        return {_SEED: self.seed, **{f"{_RSA}{key}": made for key, made in self.rsa_keys.items()}}
+
+    @classmethod
+    def of_named(cls, secrets: Mapping[str, bytes]) -> RingSecrets:
+        """Inverse of `named`; others may stand beside them."""
+        rsa_keys = {name.removeprefix(_RSA): made for name, made in secrets.items() if name.startswith(_RSA)}
+        return cls(secrets[_SEED], rsa_keys)
 
     def derive(self, key: AgreedKey, agreement_digest: bytes, length_bytes: int) -> bytes:
         """The secret of `key` under this agreement: HKDF-SHA384 (RFC 5869) of the seed."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from enclave_compute.asking import verify_asker_untrusted
 from enclave_compute.binding import Bound, require_valid_now
 from enclave_compute.clock import NsmClock
 from enclave_compute.errors import RefusedError
-from enclave_compute.key_ring.ledger import KeyLedger
+from enclave_compute.key_ring.ledger import KeyLedger, Used
 from enclave_compute.key_ring.ring import KeyRing
 from enclave_compute.keys import EnclaveKeys
 from enclave_compute.nsm import Nsm
@@ -57,7 +57,10 @@ class KeyUses:
         ledger: KeyLedger,
         nsm: Nsm,
         clock: NsmClock,
+        note: Callable[[Used, bytes], None] = lambda _used, _request: None,
     ) -> None:
+        """`note` hears of every use, with the encoding of its request, when it is charged."""
+        self._note = note
         self._bound = bound
         self._keys = keys
         self._ring = ring
@@ -89,6 +92,7 @@ class KeyUses:
                 now_s = self._clock.now_s()
                 self._ledger.require_left(key, values=output.values, now_s=now_s)
                 used = self._ledger.charge(request, values=output.values, now_s=now_s)
+                self._note(used, request.encode())
         return seal_answer(
             KeyAnswer(used.request_digest, used.number, used.at_s, output.content),
             signing=self._keys.signing,

@@ -80,10 +80,7 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
     if agreement.privacy:
         counted = "Runs and privacy budgets"
     if agreement.queries:
-        yield (
-            f"{counted} are counted per enclave. If the parties send their data to another enclave of this "
-            "agreement, the count begins again."
-        )
+        yield f"{counted} are counted per enclave. {_beyond_one_enclave(agreement)}"
     if agreement.keys and agreement.state is None:
         yield (
             "Keys live as long as the enclave that made them. With it goes whatever only they decrypt, and "
@@ -91,6 +88,16 @@ def agreement_warnings(agreement: Agreement, plans: Sequence[Plan], kinds: Colle
         )
     if agreement.logged != "nothing":
         yield "The operator sees the names of the phases that the enclave enters, and when."
+
+
+def _beyond_one_enclave(agreement: Agreement) -> str:
+    if agreement.state is None:
+        return "If the parties send their data to another enclave of this agreement, the count begins again."
+    witnesses = ", ".join(agreement.state.witnesses)
+    return (
+        f"Another enclave goes on with the count, if {witnesses} let it; what none of them has seen can be "
+        "rolled back. It begins again only if all of them say so."
+    )
 
 
 def _from_common_data(plans: Sequence[Plan]) -> Iterator[str]:

@@ -83,26 +83,37 @@ def state_sentence(agreement: Agreement) -> str | None:
     terms = agreement.state
     if terms is None:
         return None
-    says = "say" if len(terms.witnesses) > 1 else "says"
+    says, witnesses = "say" if len(terms.witnesses) > 1 else "says", _listed(terms.witnesses)
     return (
-        f"an enclave's state (its data, its keys, what it has counted) may be kept, sealed under a key of "
-        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}); another enclave under this agreement takes "
-        f"it up only if {_listed(terms.witnesses)} {says} that it is the latest"
+        f"an enclave's state (its keys, what it has counted) may be kept, sealed under a key of "
+        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}) together with {witnesses}; an enclave under "
+        f"this agreement takes data only when {witnesses} {says} which state is the latest"
     )
+
+
+def _state_warnings(agreement: Agreement) -> Iterator[str]:
+    terms = agreement.state
+    if terms is not None and set(terms.witnesses) <= {terms.party}:
+        yield (
+            f"{terms.party} has the key of enclaves' state and is its only witness: with the coordinator it "
+            "can open the state, and with that what was sealed to the enclave. Name a witness beside it."
+        )
 
 
 def key_service_warnings(agreement: Agreement) -> Iterator[str]:
     """What should be kept in mind about it."""
+    yield from _state_warnings(agreement)
     under_keys = [dataset for dataset in agreement.datasets if dataset.kms is not None]
     if not under_keys:
         return
     names = _listed([dataset.id for dataset in under_keys])
     counts = "counts of runs and privacy budgets" if agreement.privacy else "counts of runs"
-    yield (
-        f"{names} may be deposited under keys in KMS. Whoever can start enclaves under this agreement can "
-        f"then start many, with the same data and without asking its owner, and the {counts} begin again in "
-        "each. What ends that is the owner's key: its policy, its time, or disabling it."
-    )
+    if agreement.state is None:
+        yield (
+            f"{names} may be deposited under keys in KMS. Whoever can start enclaves under this agreement "
+            f"can then start many, with the same data and without asking its owner, and the {counts} begin "
+            "again in each. What ends that is the owner's key: its policy, its time, or disabling it."
+        )
     yield (
         f"What was deposited stays usable as long as the agreement and the key are: to replace or withdraw "
         f"{names}, the owner has to see to it that its key no longer opens what was deposited before."

@@ -23,6 +23,7 @@ from party_client.cli.agreed import (
 )
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.job_budget import budget
+from party_client.cli.job_witness import witness
 from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import console, emit, json_option, note, printable, say, table, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
@@ -62,6 +63,9 @@ def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -
             if console(stderr=True).is_terminal:
                 note(f"job {job.job_id}: its enclave is starting")
             job = wait_until_running(coordinator, job.job_id)
+    if job.missing_witnesses:
+        missing = printable(", ".join(job.missing_witnesses))
+        note(f"its state waits for witnesses, by the coordinator's word: {missing}; concordat job witness")
     emit(as_json, facts(job), lambda out: out.print(printable(job.job_id)))
 
 
@@ -238,6 +242,8 @@ def _render(job: Any, out: Console) -> None:
         f"runs on    {job['launcher']}",
         f"agreement  {job['agreement']}",
     ]
+    if job["missing_witnesses"]:
+        lines.append(f"witnesses  missing: {', '.join(job['missing_witnesses'])}")
     for slot in job["datasets"]:
         lines.append(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}")
     for deposit in job["deposits"]:
@@ -250,3 +256,4 @@ def _render(job: Any, out: Console) -> None:
 
 
 group.add_command(budget)
+group.add_command(witness)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from party_client.cli.agreed import agreement_option, enclave_facts, job_option
 from party_client.cli.connection import Connection, connect, connection_options
-from party_client.cli.options import identity_option
+from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import emit, json_option, say, table, time, warn
 from party_client.cli.privacy_left import left_facts, left_rows
 from party_client.cli.trust import Trust, root_warning, trust_options
@@ -33,6 +34,7 @@ _SPANS: Final = {
 @job_option
 @agreement_option
 @identity_option
+@state_option
 @connection_options
 @trust_options
 @json_option
@@ -41,6 +43,7 @@ def budget(
     job_id: str,
     agreed: AgreedReleases,
     identity: Identity,
+    state: Path,
     connection: Connection,
     trust: Trust,
     as_json: bool,
@@ -58,7 +61,7 @@ def budget(
     from party_client.client import Client  # noqa: PLC0415 - gRPC and pyarrow
 
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=trust.anchors())
+        client = Client(coordinator, identity, roots=trust.anchors(), state=state)
         enclave = client.verify(job_id, agreed)
         left = client.budget(job_id, agreed, enclave=enclave)
 

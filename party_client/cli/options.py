@@ -25,7 +25,7 @@ def state_option(command: _Command) -> _Command:
         envvar="CONCORDAT_HOME",
         default=lambda: Path.home() / ".concordat",
         metavar="DIR",
-        help="Where unfinished uploads and release changes are remembered.  "
+        help="Where unfinished uploads, release changes and what was seen of states are remembered.  "
         "[env: CONCORDAT_HOME; default: ~/.concordat]",
     )
     return option(command)

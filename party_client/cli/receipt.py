@@ -137,7 +137,8 @@ def _render(verified: VerifiedReceipt, out: Console, *, compared: bool) -> None:
             for used in claims.datasets
         ),
         *(held_back(item) for item in claims.suppressed),
-        f"result {claims.result_digest.hex()[:16]}…, number {claims.sequence} of this enclave; "
+        f"result {claims.result_digest.hex()[:16]}…, "
+        f"{'number' if agreement.state is None else 'ledger entry'} {claims.sequence} of this enclave; "
         f"{counted(claims.runs_left, 'run')} of this query left",
         *(
             f"{charge.window}: {charge.before:,} of {charge.limit:,} left before, {charge.after:,} after"

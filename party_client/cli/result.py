@@ -10,7 +10,7 @@ from rich.console import Console
 from party_client import files
 from party_client.cli.agreed import agreement_option, held_back, job_option
 from party_client.cli.connection import Connection, connect, connection_options
-from party_client.cli.options import identity_option
+from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import counted, emit, json_option, note, say, table
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
@@ -45,6 +45,7 @@ def group() -> None:
 @identity_option
 @click.option("-o", "--output", type=NEW_FILE, help="Write the table to this file (.csv or .parquet).")
 @click.option("--receipt", "receipt_file", type=NEW_FILE, help="Keep the receipt in this file.")
+@state_option
 @connection_options
 @trust_options
 @json_option
@@ -56,6 +57,7 @@ def get(
     identity: Identity,
     output: Path | None,
     receipt_file: Path | None,
+    state: Path,
     connection: Connection,
     trust: Trust,
     as_json: bool,
@@ -77,7 +79,7 @@ def get(
     if output is not None:
         require_format(output)
     with connect(connection, identity_id=identity.id) as coordinator:
-        client = Client(coordinator, identity, roots=trust.anchors())
+        client = Client(coordinator, identity, roots=trust.anchors(), state=state)
         result: Result = client.result(job_id, agreed, run_id)
     if receipt_file is not None:
         files.create(receipt_file, result.receipt_bytes, mode=files.PUBLIC)

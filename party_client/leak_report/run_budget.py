@@ -97,9 +97,18 @@ def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -
         yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."
     if sum(item.max_runs for item in agreement.queries) > agreement.limits.max_runs:
         yield f"Of all queries together there may be {agreement.limits.max_runs:,} in one enclave."
+    yield _another_enclave(agreement, plan)
+
+
+def _another_enclave(agreement: Agreement, plan: Plan) -> str:
+    if agreement.state is not None:
+        return (
+            "Another enclave under this agreement goes on with the count, over the same data, if the "
+            "witnesses of its state let it; what none of them has seen can be rolled back."
+        )
     waits = all(agreement.dataset(threshold.dataset).kms is not None for threshold in plan.thresholds)
     deposited = "with what waits for it under keys in KMS, whoever starts it"
-    yield (
+    return (
         "Another enclave under this agreement begins to count again, "
         f"{deposited if waits else 'when the parties send it their data'}: "
         "two results from different days show the difference that new and missing units make."

@@ -173,6 +173,15 @@ class Budget:
     """Of every owner with a privacy budget, in the order of the agreement."""
     keys: tuple[KeyBudget, ...] = ()
     """Of every key of the ring, in the order of the agreement."""
+    sequence: int = 0
+    """Of the ledger's last entry; 0: there is none yet."""
+    head: bytes = bytes(DIGEST_BYTES)
+    """The ledger's head after it."""
+
+    def __post_init__(self) -> None:
+        require_int(self.sequence, what="budget: sequence")
+        if (self.sequence == 0) != (self.head == bytes(DIGEST_BYTES)):
+            raise FormatError("budget: a head if and only if the ledger has an entry")
 
     def encode(self) -> bytes:
         """Canonical bytes, signed as COSE type `BUDGET_LABEL` by the key of the enclave's bundle."""
@@ -186,6 +195,8 @@ class Budget:
                 "queries": [query.to_value() for query in self.queries],
                 "privacy": [account.to_value() for account in self.privacy],
                 "keys": [key.to_value() for key in self.keys],
+                "sequence": self.sequence,
+                "head": self.head,
             }
         )
 
@@ -195,7 +206,7 @@ class Budget:
         fields = decode_map_untrusted(
             data,
             label=BUDGET_LABEL,
-            keys=frozenset({"nonce", "agreement", "enclave", "at_s", "queries", "privacy", "keys"}),
+            keys=_BUDGET_KEYS,
             max_bytes=limits.BUDGET_MAX_BYTES,
         )
         queries = require_list(fields["queries"], what="queries", max_items=limits.QUERIES_MAX)
@@ -211,7 +222,14 @@ class Budget:
             queries=tuple(map(QueryBudget.from_value_untrusted, queries)),
             privacy=tuple(map(PrivacySpent.from_value_untrusted, privacy)),
             keys=tuple(map(KeyBudget.from_value_untrusted, keys)),
+            sequence=fields["sequence"],
+            head=require_bytes(fields["head"], what="head", length=DIGEST_BYTES),
         )
+
+
+_BUDGET_KEYS: Final = frozenset(
+    {"nonce", "agreement", "enclave", "at_s", "queries", "privacy", "keys", "sequence", "head"}
+)
 
 
 def _require_window(window: Value) -> None:

@@ -66,6 +66,11 @@ RECEIPT_MAX_BYTES: Final = 4 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 BUDGET_MAX_BYTES: Final = 128 * KIB
 
+# State that outlives its enclave. A record has the claims of a run (64 KiB) and its request, or all keys.
+STATE_RECORD_MAX_BYTES: Final = 256 * KIB
+STATE_RECORDS_MAX: Final = 2**16
+STATE_STATEMENT_MAX_BYTES: Final = 4 * KIB
+
 # Uses of keys that stay in the enclave. An input and its salt fill no more than a bucket of 1 MiB.
 KEY_INPUT_MAX_BYTES: Final = MIB - KIB
 KEY_REQUEST_MAX_BYTES: Final = 4 * KIB

@@ -17,6 +17,7 @@ from protos.formats.budget import WINDOWS, Charge
 from protos.formats.canonical import (
     Value,
     decode_map_untrusted,
+    digest,
     encode,
     require_bytes,
     require_fields,
@@ -119,9 +120,9 @@ class Claims:
     suppressed: tuple[Suppression, ...]
     result_digest: bytes
     sequence: int
-    """1 for the first release of this enclave life, then 2, 3, …"""
+    """Place in the enclave's ledger: 1, 2, 3, …; where the agreement has `state`, events count as well."""
     previous: bytes
-    """Digest of the previous release's claims, 48 zero bytes before the first: the ledger's chain."""
+    """Head of the ledger before, zeros before its first entry; after a release it is the claims' digest."""
     runs_left: int
     """Runs of this query that remain after this one in this enclave life, if time lets them."""
     budget: tuple[Charge, ...]
@@ -152,6 +153,10 @@ class Claims:
                 "privacy": [charge.to_value() for charge in self.privacy],
             }
         )
+
+    def head(self) -> bytes:
+        """Head of the ledger after them."""
+        return digest(CLAIMS_LABEL, self.encode())
 
     @classmethod
     def decode_untrusted(cls, data: bytes) -> Claims:

@@ -15,6 +15,7 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_FAILED: _ClassVar[JobState]
     JOB_STATE_LOST: _ClassVar[JobState]
     JOB_STATE_CLOSED: _ClassVar[JobState]
+    JOB_STATE_WAITING: _ClassVar[JobState]
 
 class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,6 +30,7 @@ JOB_STATE_RUNNING: JobState
 JOB_STATE_FAILED: JobState
 JOB_STATE_LOST: JobState
 JOB_STATE_CLOSED: JobState
+JOB_STATE_WAITING: JobState
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_RUNNING: RunState
 RUN_STATE_RELEASED: RunState
@@ -122,7 +124,7 @@ class Slot(_message.Message):
     def __init__(self, dataset: _Optional[str] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "agreement_digest", "state", "phase", "slots", "detail", "launcher", "deposits", "errands")
+    __slots__ = ("job_id", "agreement_digest", "state", "phase", "slots", "detail", "launcher", "deposits", "errands", "missing_witnesses")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AGREEMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +134,7 @@ class Job(_message.Message):
     LAUNCHER_FIELD_NUMBER: _ClassVar[int]
     DEPOSITS_FIELD_NUMBER: _ClassVar[int]
     ERRANDS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_WITNESSES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     agreement_digest: bytes
     state: JobState
@@ -141,7 +144,8 @@ class Job(_message.Message):
     launcher: str
     deposits: _containers.RepeatedCompositeFieldContainer[DepositInJob]
     errands: _containers.RepeatedCompositeFieldContainer[Errand]
-    def __init__(self, job_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[str] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., detail: _Optional[str] = ..., launcher: _Optional[str] = ..., deposits: _Optional[_Iterable[_Union[DepositInJob, _Mapping]]] = ..., errands: _Optional[_Iterable[_Union[Errand, _Mapping]]] = ...) -> None: ...
+    missing_witnesses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job_id: _Optional[str] = ..., agreement_digest: _Optional[bytes] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[str] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., detail: _Optional[str] = ..., launcher: _Optional[str] = ..., deposits: _Optional[_Iterable[_Union[DepositInJob, _Mapping]]] = ..., errands: _Optional[_Iterable[_Union[Errand, _Mapping]]] = ..., missing_witnesses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DepositInJob(_message.Message):
     __slots__ = ("dataset", "deposited_by", "said")
@@ -348,6 +352,36 @@ class GetBudgetResponse(_message.Message):
     SIGNED_BUDGET_FIELD_NUMBER: _ClassVar[int]
     signed_budget: bytes
     def __init__(self, signed_budget: _Optional[bytes] = ...) -> None: ...
+
+class GetStateProposalRequest(_message.Message):
+    __slots__ = ("job_id", "nonce")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    nonce: bytes
+    def __init__(self, job_id: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+
+class GetStateProposalResponse(_message.Message):
+    __slots__ = ("signed_proposal", "document", "key_bundle")
+    SIGNED_PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    KEY_BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    signed_proposal: bytes
+    document: bytes
+    key_bundle: bytes
+    def __init__(self, signed_proposal: _Optional[bytes] = ..., document: _Optional[bytes] = ..., key_bundle: _Optional[bytes] = ...) -> None: ...
+
+class PutStateStatementRequest(_message.Message):
+    __slots__ = ("job_id", "signed_statement")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    signed_statement: bytes
+    def __init__(self, job_id: _Optional[str] = ..., signed_statement: _Optional[bytes] = ...) -> None: ...
+
+class PutStateStatementResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class GetPublicKeysRequest(_message.Message):
     __slots__ = ("job_id", "nonce")

@@ -119,6 +119,16 @@ class CoordinatorStub:
                 request_serializer=protos_dot_v1_dot_concordat__pb2.FetchResultRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_concordat__pb2.ResultPart.FromString,
                 _registered_method=True)
+        self.GetStateProposal = channel.unary_unary(
+                '/concordat.v1.Coordinator/GetStateProposal',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.GetStateProposalRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.GetStateProposalResponse.FromString,
+                _registered_method=True)
+        self.PutStateStatement = channel.unary_unary(
+                '/concordat.v1.Coordinator/PutStateStatement',
+                request_serializer=protos_dot_v1_dot_concordat__pb2.PutStateStatementRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_concordat__pb2.PutStateStatementResponse.FromString,
+                _registered_method=True)
         self.GetBudget = channel.unary_unary(
                 '/concordat.v1.Coordinator/GetBudget',
                 request_serializer=protos_dot_v1_dot_concordat__pb2.GetBudgetRequest.SerializeToString,
@@ -249,6 +259,20 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStateProposal(self, request, context):
+        """State that outlives an enclave, where the agreement has it: what the enclave would take up, for witnesses, and
+        their statements.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutStateStatement(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBudget(self, request, context):
         """How many runs are left, by the enclave's signed word.
         """
@@ -356,6 +380,16 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.FetchResult,
                     request_deserializer=protos_dot_v1_dot_concordat__pb2.FetchResultRequest.FromString,
                     response_serializer=protos_dot_v1_dot_concordat__pb2.ResultPart.SerializeToString,
+            ),
+            'GetStateProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStateProposal,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.GetStateProposalRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.GetStateProposalResponse.SerializeToString,
+            ),
+            'PutStateStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutStateStatement,
+                    request_deserializer=protos_dot_v1_dot_concordat__pb2.PutStateStatementRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_concordat__pb2.PutStateStatementResponse.SerializeToString,
             ),
             'GetBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBudget,
@@ -832,6 +866,60 @@ class Coordinator:
             '/concordat.v1.Coordinator/FetchResult',
             protos_dot_v1_dot_concordat__pb2.FetchResultRequest.SerializeToString,
             protos_dot_v1_dot_concordat__pb2.ResultPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStateProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/GetStateProposal',
+            protos_dot_v1_dot_concordat__pb2.GetStateProposalRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.GetStateProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutStateStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/concordat.v1.Coordinator/PutStateStatement',
+            protos_dot_v1_dot_concordat__pb2.PutStateStatementRequest.SerializeToString,
+            protos_dot_v1_dot_concordat__pb2.PutStateStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,6 +21,7 @@ from protos.formats.limits import MIB
 from tests.conformance.formats.readers import READERS
 from tests.conformance.formats.refused import SHARED_VALUES, Refused, cases
 from tests.conformance.formats.sample_kms import KEY_SERVICE, STATE_TERMS
+from tests.conformance.formats.sample_people import derived
 from tests.conformance.formats.samples import (
     AIRLINE,
     STRANGER,
@@ -28,7 +29,6 @@ from tests.conformance.formats.samples import (
     agreement,
     approval,
     approvals,
-    derived,
     messages,
 )
 

@@ -19,11 +19,11 @@ from protos.formats.errors import SealError, SignatureError
 from protos.formats.limits import MIB
 from protos.formats.sealed import ChunkOpener, ChunkSealer, SealedHeader
 from tests.conformance.formats.readers import READERS
+from tests.conformance.formats.sample_people import derived
 from tests.conformance.formats.samples import (
     DATA_KEY,
     ENCLAVE,
     STRANGER,
-    derived,
     messages,
     sealed_chunks,
     sealed_header,

@@ -60,6 +60,8 @@ class Premises:
         self.roles: Final = {name: Role(name, self.folder / name) for name in (*self.people, COORDINATOR)}
         self.address: Final = f"127.0.0.1:{_free_port()}"
         self.state: Final = self.folder / COORDINATOR / "state"
+        self.options: tuple[str, ...] = ()
+        """What the coordinator is started with beside the usual."""
         self._serving: Command | None = None
         self._starts = 0
         self._furnish()
@@ -104,6 +106,7 @@ class Premises:
             *("coordinator", "serve", "--listen", self.address, "--launcher", "local"),
             *("--state", str(self.state), "--simulator", str(self.simulator)),
             *("--tls", str(role.home / "tls")),
+            *self.options,
             log=log,
         )
         process = self._serving.process
@@ -139,6 +142,10 @@ class Premises:
     def enclaves(self) -> list[int]:
         """Process ids of the enclaves that run, the oldest machine's first."""
         return [pid for machine in self.machines() for pid in children(machine)]
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL to one of these."""
+        os.kill(pid, signal.SIGKILL)
 
     def strangers(self) -> list[str]:
         """Command lines of all that still runs for this folder, apart from the coordinator."""

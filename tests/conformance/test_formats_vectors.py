@@ -12,8 +12,10 @@ import struct
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from party_client.attestation import (
     AgreementInPcr16,
@@ -33,7 +35,7 @@ from protos.formats.result import SealedResult, open_result
 from protos.formats.schema import Column
 from protos.formats.sealed import ChunkOpener, acceptance_payload
 from tests.chunk_tables import unpacked
-from tests.conformance.formats import sample_keys, samples
+from tests.conformance.formats import sample_keys, sample_state, samples
 from tests.conformance.formats.generate import VECTORS, shown, vectors
 from tests.conformance.formats.notation import from_json
 from tests.conformance.formats.readers import READERS, read_cbor
@@ -89,6 +91,13 @@ def test_reader_accepts_the_golden_message(name: str) -> None:
         "budget": samples.budget(),
         "signed-budget-request": samples.budget_request().encode(),
         "signed-budget": samples.budget().encode(),
+        "ledger-event": sample_state.begun(),
+        "state-content": sample_state.content(),
+        "state-record": sample_state.record(),
+        "state-proposal": sample_state.proposal(),
+        "signed-state-proposal": sample_state.proposal().encode(),
+        "state-statement": sample_state.statement(),
+        "signed-state-statement": sample_state.statement().encode(),
         **sample_keys.values(samples.agreement().digest(), samples.ENCLAVE_ID, samples.messages()),
     }
     assert read == expected[name]
@@ -124,6 +133,18 @@ def test_sealed_value_opens_with_the_seed(entry: dict[str, Any]) -> None:
 def test_sealed_result_opens_to_the_unpadded_result() -> None:
     sealed = SealedResult.decode_untrusted(samples.messages()["sealed-result"])
     assert open_result(sealed, key=samples.ANALYST.receiving) == samples.RESULT
+
+
+def test_a_record_of_state_is_aes_gcm_under_a_key_of_kms_and_witnesses() -> None:
+    sealed = {name: bytes.fromhex(text) for name, text in GOLDEN["state"].items()}
+    opened = AESGCM(sealed["key"]).decrypt(sealed["nonce"], sealed["bytes"], sealed["associated_data"])
+    assert opened == sealed["plaintext"] == samples.messages()["state-content"]
+    record = read_cbor(samples.messages()["state-record"])
+    assert record.pop("sealed") == sealed["bytes"]
+    assert encode(record) == sealed["associated_data"]
+    info = ["concordat/state-key/v1", record["agreement"], record["enclave"], record["life"]]
+    parts = sealed["data_key"] + sealed["shares"]
+    assert HKDF(hashes.SHA384(), 32, salt=None, info=encode(info)).derive(parts) == sealed["key"]
 
 
 def test_chunks_are_aes_gcm_in_their_places() -> None:

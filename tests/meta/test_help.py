@@ -62,8 +62,8 @@ def test_help_shows_an_example_that_can_be_typed(path: str) -> None:
 def test_a_root_of_trust_is_given_only_where_it_makes_a_difference() -> None:
     takes_root = {path for path, (command, _) in SINGLE.items() if "--root" in options_of(command)}
     verifies = {
-        *("dataset deposits", "dataset send", "job budget", "job run", "job verify", "result get"),
-        *("attestation verify", "kms explain", "receipt verify"),
+        *("dataset deposits", "dataset send", "job budget", "job run", "job verify", "job witness"),
+        *("attestation verify", "kms explain", "receipt verify", "result get"),
         *("keys public", "keys verify", "keys sign", "keys encrypt", "keys decrypt", "keys hmac"),
         "keys tokenise",
     }

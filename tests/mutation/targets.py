@@ -99,6 +99,7 @@ _KMS: Final = {
     "signing": "signing",
 }
 _ERRANDS: Final = tuple(f"{_ENCLAVE}_enclave_kms_{name}.py" for name in ("errands", "request"))
+_STATE: Final = (f"{_ADVERSARIAL}_state.py", f"{_ADVERSARIAL}_state_witnesses.py")
 _KEYS: Final = (
     f"{_ENCLAVE}_key_ring.py",
     f"{_ENCLAVE}_key_uses.py",
@@ -118,6 +119,12 @@ TARGETS: Final = (
         Target(f"enclave_compute/kms/{name}.py", (f"{_ENCLAVE}_enclave_kms_{tests}.py", *_ERRANDS))
         for name, tests in _KMS.items()
     ),
+    *(
+        Target(f"enclave_compute/state/{name}.py", _STATE)
+        for name in ("offered", "taking_up", "chain", "content", "journal")
+    ),
+    Target("party_client/witnessing.py", _STATE),
+    Target("party_client/state_memory.py", ("tests/unit/party_client/test_state_memory.py", *_STATE)),
     _enclave("binding", f"{_ADVERSARIAL}_enclave_agreement.py", f"{_ADVERSARIAL}_release_enclaves.py"),
     _enclave("runs", f"{_ADVERSARIAL}_enclave_runs.py"),
     _format("sealed", f"{_ADVERSARIAL}_stream.py", *_BYTES),

@@ -23,8 +23,10 @@ from protos.formats.rules import Clamp, Rules
 from protos.formats.run_request import RunRequest
 from protos.formats.schema import EXACT_TYPES, PLAIN_TYPES, USES, Column, Dataset
 from protos.formats.sealed import Manifest, SealedContext, SealedHeader
+from protos.formats.state import NOTHING_YET
 from tests.property.key_strategies import KEY_BUDGETS, KEY_MESSAGES, agreed_keys
 from tests.property.kms_strategies import KEY_SERVICES, state_terms
+from tests.property.state_strategies import STATE_MESSAGES
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RUNS = st.none() | st.integers(1, 1_000_000)
@@ -282,7 +284,11 @@ WINDOWS_LEFT = st.builds(
     st.integers(0, 1_000_000),
 )
 BUDGETS = st.builds(
-    Budget,
+    lambda sequence, head, **fields: Budget(
+        **fields, sequence=sequence, head=head if sequence else NOTHING_YET
+    ),
+    sequence=COUNTS,
+    head=exactly(48).filter(any),
     nonce=exactly(32),
     agreement_digest=exactly(48),
     enclave_id=exactly(16),
@@ -349,6 +355,7 @@ MESSAGES: dict[str, st.SearchStrategy[Any]] = {
         requested_by=NAMES,
     ),
     "budget": BUDGETS,
+    **STATE_MESSAGES,
     **KEY_MESSAGES,
 }
 PARTS = st.binary(min_size=1, max_size=200)

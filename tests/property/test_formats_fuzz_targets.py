@@ -11,7 +11,7 @@ from tests.fuzz import runner
 from tests.meta.repository import ROOT
 
 FORMATS = ("agreement", "approval", "frames", "key_bundle", "manifest", "receipt", "result", "run_request")
-OTHERS = ("budget", "changed_agreement", "image_file", "measurements", "schema", "sealed_header")
+OTHERS = ("budget", "changed_agreement", "image_file", "measurements", "schema", "sealed_header", "state")
 KMS = ("kms_answer", "kms_enveloped", "key_use", "sealed_file")
 TARGETS = [f"fuzz_{name}" for name in (*FORMATS, *OTHERS, *KMS)]
 

@@ -7,10 +7,13 @@ no longer opens, so an unchanged format gives an unchanged file, and a test comp
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from protos.formats import (
     binding,
@@ -21,17 +24,20 @@ from protos.formats import (
     query,
     receipt,
     result,
+    run_request,
     schema,
     sealed,
+    state,
 )
 from protos.formats.canonical import Value, decode_untrusted, digest, encode
 from protos.formats.errors import SealError
 from protos.formats.key_answer import KEY_ANSWER_LABEL
 from protos.formats.limits import MIB
 from tests.chunk_tables import chunk
-from tests.conformance.formats import refused, sample_keys, samples
+from tests.conformance.formats import refused, sample_keys, sample_state, samples
 from tests.conformance.formats.notation import to_json
 from tests.conformance.formats.sample_columns import COLUMNS
+from tests.conformance.formats.sample_people import Person
 
 VECTORS = Path(__file__).parent / "vectors.json"
 SOURCE = "made for this repository by tests/conformance/formats/generate.py; keys derived from public labels"
@@ -43,6 +49,8 @@ SIGNERS = {
     "signed-run-request": samples.ANALYST,
     "signed-budget-request": samples.ANALYST,
     "signed-budget": samples.ENCLAVE,
+    "signed-state-proposal": sample_state.NEXT_ENCLAVE,
+    "signed-state-statement": samples.AIRLINE,
     "signed-key-request": samples.ANALYST,
     "key-approval": samples.AIRLINE,
     "signed-key-answer": samples.ENCLAVE,
@@ -59,7 +67,10 @@ def keys() -> dict[str, dict[str, str]]:
             "receiving_seed": person.receiving_seed.hex(),
             "receiving_key": person.receiving.public_key.hex(),
         }
-        for person in (samples.AIRLINE, samples.WEATHER, samples.ANALYST, samples.ENCLAVE)
+        for person in (
+            *(samples.AIRLINE, samples.WEATHER, samples.ANALYST),
+            *(samples.ENCLAVE, sample_state.NEXT_ENCLAVE),
+        )
     }
 
 
@@ -124,6 +135,9 @@ def digests() -> list[dict[str, Any]]:
         (sealed.MANIFEST_LABEL, [samples.manifest().encode()]),
         (receipt.CLAIMS_LABEL, [samples.claims().encode()]),
         (result.RESULT_LABEL, [samples.RESULT]),
+        (state.EVENT_LABEL, [sample_state.begun().encode()]),
+        (binding.KEY_BUNDLE_LABEL, [bundle]),
+        (run_request.RUN_REQUEST_LABEL, [samples.signed_run_request()]),
         (binding.PUBLIC_KEYS_LABEL, [samples.messages()["public-keys"]]),
         (key_use.KEY_REQUEST_LABEL, [samples.messages()["key-request"]]),
         (key_use.KEY_INPUT_LABEL, [sample_keys.SALT, sample_keys.INPUT]),
@@ -140,6 +154,12 @@ def seals() -> list[dict[str, str]]:
     opened = [
         ("enclave", header.context.info(), samples.DATA_KEY, header.wrapped_key),
         ("analyst", sealed_result.context.info(), result.pad(samples.RESULT), sealed_result.sealed),
+        (
+            "next_life",
+            sample_state.unsealed().share_info(),
+            sample_state.SHARES["airline"],
+            sample_state.statement().share,
+        ),
         ("enclave", *key_input(), samples.sealed_once("key_input")),
         ("analyst", *key_answer(), samples.sealed_once("key_answer")),
     ]
@@ -190,6 +210,23 @@ def chunks() -> dict[str, Any]:
     }
 
 
+def state_seal() -> dict[str, str]:
+    """What is sealed in a record of state, and with what."""
+    record = sample_state.record()
+    info = encode([state.KEY_LABEL, record.agreement_digest, record.enclave_id, record.life])
+    parts = sample_state.STATE_DATA_KEY + b"".join(sample_state.SHARES.values())
+    key = HKDF(hashes.SHA384(), 32, salt=None, info=info).derive(parts)
+    return {
+        "data_key": sample_state.STATE_DATA_KEY.hex(),
+        "shares": "".join(share.hex() for share in sample_state.SHARES.values()),
+        "key": key.hex(),
+        "nonce": record.sequence.to_bytes(12, "big").hex(),
+        "associated_data": record.head().hex(),
+        "plaintext": sample_state.content().encode().hex(),
+        "bytes": record.sealed.hex(),
+    }
+
+
 def columns() -> list[dict[str, Any]]:
     """Three rows of one nullable column `c` of every type, as the plaintext of a chunk."""
     return [
@@ -222,6 +259,7 @@ def vectors() -> dict[str, Any]:
         "digests": digests(),
         "seals": seals(),
         "upload": chunks(),
+        "state": state_seal(),
         "columns": columns(),
         "frame": {
             "header": to_json(frame.header),
@@ -237,32 +275,31 @@ def vectors() -> dict[str, Any]:
 
 
 def seal_once() -> None:
-    """Seals again what does not open any more."""
+    """Seals again what does not open any more, each before what has it inside."""
+    enclave, analyst, next_life = samples.ENCLAVE, samples.ANALYST, sample_state.NEXT_ENCLAVE
+    share = sample_state.SHARES["airline"]
+    wanted: dict[str, tuple[Person, Callable[[], tuple[bytes, bytes]]]] = {
+        "wrapped_key": (enclave, lambda: (samples.sealed_context().info(), samples.DATA_KEY)),
+        "sealed_result": (analyst, lambda: (samples.result_context().info(), result.pad(samples.RESULT))),
+        "share": (next_life, lambda: (sample_state.unsealed().share_info(), share)),
+        "key_input": (enclave, key_input),
+        "key_answer": (analyst, key_answer),
+    }
+    kept: dict[str, str] = {}
+    for name, (receiver, how) in wanted.items():
+        kept[name] = sealed_again(name, receiver, *how()).hex()
+        samples.SEALED_ONCE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    samples.sealed_result.cache_clear()
+
+
+def sealed_again(name: str, receiver: Person, info: bytes, plaintext: bytes) -> bytes:
+    """What is kept under `name` if it opens, else sealed now."""
     try:
-        sealed_key, sealed_result = samples.sealed_once("wrapped_key"), samples.sealed_result()
-        samples.ENCLAVE.receiving.open(sealed_key, info=samples.sealed_context().info())
-        result.open_result(sealed_result, key=samples.ANALYST.receiving)
-        samples.ENCLAVE.receiving.open(samples.sealed_once("key_input"), info=key_input()[0])
-        samples.ANALYST.receiving.open(samples.sealed_once("key_answer"), info=key_answer()[0])
+        kept = samples.sealed_once(name)
+        receiver.receiving.open(kept, info=info)
     except (FileNotFoundError, KeyError, SealError):
-        context = samples.sealed_context()
-        wrapped = hpke.seal(
-            samples.DATA_KEY, public_key=samples.ENCLAVE.receiving.public_key, info=context.info()
-        )
-        made = result.seal_result(
-            samples.RESULT,
-            context=samples.result_context(),
-            receiving_key=samples.ANALYST.receiving.public_key,
-        )
-        once = {"wrapped_key": wrapped, "sealed_result": made.sealed}
-        for name, person, (info, plaintext) in (
-            ("key_input", samples.ENCLAVE, key_input()),
-            ("key_answer", samples.ANALYST, key_answer()),
-        ):
-            once[name] = hpke.seal(plaintext, public_key=person.receiving.public_key, info=info)
-        text = json.dumps({name: sealed.hex() for name, sealed in once.items()}, indent=1)
-        samples.SEALED_ONCE.write_text(text + "\n", encoding="utf-8")
-        samples.sealed_result.cache_clear()
+        return hpke.seal(plaintext, public_key=receiver.receiving.public_key, info=info)
+    return kept
 
 
 def main() -> None:

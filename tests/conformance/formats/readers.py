@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from enclave_compute.state.content import Content
 from protos.formats import cose, limits
 from protos.formats.agreement import Agreement
 from protos.formats.approvals import Approval, verify_approval_untrusted
@@ -28,7 +29,15 @@ from protos.formats.receipt import Claims, Receipt
 from protos.formats.result import SealedResult, unpad
 from protos.formats.run_request import RUN_REQUEST_LABEL, RunRequest
 from protos.formats.sealed import ACCEPTANCE_LABEL, HEADER_LABEL, MANIFEST_LABEL, Manifest, SealedHeader
-from tests.conformance.formats import samples
+from protos.formats.state import (
+    PROPOSAL_LABEL,
+    STATEMENT_LABEL,
+    LedgerEvent,
+    StateProposal,
+    StateRecord,
+    StateStatement,
+)
+from tests.conformance.formats import sample_state, samples
 
 
 def read_cbor(data: bytes) -> Value:
@@ -126,6 +135,20 @@ def read_only_frame(data: bytes) -> Frame:
     return frame
 
 
+def read_signed_proposal(data: bytes) -> bytes:
+    key = sample_state.NEXT_ENCLAVE.signing_key
+    return cose.verify_untrusted(
+        data, typ=PROPOSAL_LABEL, public_key=key, max_bytes=limits.STATE_STATEMENT_MAX_BYTES
+    )
+
+
+def read_signed_statement(data: bytes) -> bytes:
+    key = samples.AIRLINE.signing_key
+    return cose.verify_untrusted(
+        data, typ=STATEMENT_LABEL, public_key=key, max_bytes=limits.STATE_STATEMENT_MAX_BYTES
+    )
+
+
 READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
     {
         "cbor": read_cbor,
@@ -156,5 +179,12 @@ READERS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
         "signed-key-answer": read_signed_key_answer,
         "public-keys": PublicKeys.decode_untrusted,
         "frame": read_only_frame,
+        "ledger-event": LedgerEvent.decode_untrusted,
+        "state-content": Content.decode_untrusted,
+        "state-record": StateRecord.decode_untrusted,
+        "state-proposal": StateProposal.decode_untrusted,
+        "signed-state-proposal": read_signed_proposal,
+        "state-statement": StateStatement.decode_untrusted,
+        "signed-state-statement": read_signed_statement,
     }
 )

@@ -19,6 +19,7 @@ from protos.formats.limits import FRAME_BODY_MAX_BYTES, FRAME_HEADER_MAX_BYTES, 
 from protos.formats.sealed import HEADER_LABEL, MANIFEST_LABEL
 from tests.conformance.formats import samples
 from tests.conformance.formats.sample_kms import KMS_KEY
+from tests.conformance.formats.sample_people import Person
 
 FORMAT, LIMIT, SIGNATURE = "FormatError", "LimitExceededError", "SignatureError"
 Path = tuple[str | int, ...]
@@ -282,6 +283,21 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("budget", "a privacy budget of nobody", ("privacy", 0, "owner"), to("")),
     ("budget-request", "a nonce of 31 bytes", ("nonce",), to(bytes(31))),
     ("budget", "more left than there may be", ("queries", 0, "windows", 0, "left"), to(6)),
+    ("budget", "a head of a ledger without entries", ("sequence",), to(0)),
+    ("ledger-event", "a kind of event that nobody knows", ("kind",), to("forgotten")),
+    ("ledger-event", "entry number 0", ("sequence",), to(0)),
+    ("ledger-event", "about nothing", ("subject",), to("")),
+    ("state-record", "entry number 0", ("sequence",), to(0)),
+    ("state-record", "one entry more than there may be", ("sequence",), to(2**16 + 1)),
+    ("state-record", "without the key in KMS", ("kms_key",), to("")),
+    ("state-record", "nothing sealed in it", ("sealed",), to(b"")),
+    ("state-content", "a secret that is a text", ("secrets", "hpke"), to("secret")),
+    ("state-content", "a request that is none", ("request",), to(b"")),
+    ("state-proposal", "a state without entries", ("offered", "sequence"), to(0)),
+    ("state-statement", "a head of nothing", ("known", "sequence"), to(0)),
+    ("state-statement", "an entry without its head", ("known", "head"), to(bytes(48))),
+    ("state-statement", "half a share", ("share",), lambda share: share[:-16]),
+    ("state-statement", "a life of 15 bytes", ("life",), lambda life: life[:-1]),
     ("budget", "a key without windows", ("keys", 0, "windows"), to([])),
     ("budget", "more uses left than there may be", ("keys", 0, "windows", 0, "left"), to(4)),
     ("budget", "a window of keys that nobody knows", ("keys", 0, "windows", 0, "window"), to("query")),
@@ -333,7 +349,7 @@ def signatures() -> list[tuple[str, str, bytes]]:
     ]
 
 
-def key_approval(request_digest: bytes, person: samples.Person) -> bytes:
+def key_approval(request_digest: bytes, person: Person) -> bytes:
     return sign_key_approval(request_digest, party=person.id, key=person.signing, signed_at_s=0)
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from protos.formats import cose, hpke
+from protos.formats import cose
 from protos.formats.agreement import Agreement, Limits
 from protos.formats.approvals import sign_approval
 from protos.formats.binding import KeyBundle, attestation_user_data, receipt_user_data
@@ -31,7 +30,7 @@ from protos.formats.budget import (
 )
 from protos.formats.canonical import encode
 from protos.formats.frames import Frame
-from protos.formats.participants import Participant, Release
+from protos.formats.participants import Release
 from protos.formats.privacy import PrivacyEntry, QueryNoise
 from protos.formats.privacy_loss import LossUnits, PrivacyCharge, PrivacySpent
 from protos.formats.query import Parameter, Query
@@ -53,6 +52,7 @@ from protos.formats.sealed import (
 )
 from tests.conformance.formats import sample_keys
 from tests.conformance.formats.sample_kms import KEY_SERVICE, KMS_KEY, STATE_TERMS
+from tests.conformance.formats.sample_people import Person, derived
 from tests.conformance.nitro.cases import Laboratory
 from tests.conformance.nitro.signing import pcr_bank
 
@@ -60,42 +60,6 @@ SEALED_ONCE = Path(__file__).parent / "sealed_once.json"
 SIGNED_AT_S = 1_767_268_800
 CHUNKS = (b"first chunk", b"second chunk", b"last chunk")
 RESULT = b"an Arrow IPC stream stands here"
-
-
-def derived(label: str, length: int) -> bytes:
-    """`length` bytes that anybody can make from `label`."""
-    return hashlib.shake_256(f"concordat test vector: {label}".encode()).digest(length)
-
-
-@dataclass(frozen=True)
-class Person:
-    """A participant or an enclave with the seeds of both keys."""
-
-    id: str
-
-    @property
-    def signing_seed(self) -> bytes:
-        return derived(f"signing key of {self.id}", 32)
-
-    @property
-    def receiving_seed(self) -> bytes:
-        return derived(f"receiving key of {self.id}", hpke.SEED_BYTES)
-
-    @property
-    def signing(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.signing_seed)
-
-    @property
-    def signing_key(self) -> bytes:
-        return self.signing.public_key().public_bytes_raw()
-
-    @property
-    def receiving(self) -> hpke.PrivateKey:
-        return hpke.PrivateKey(self.receiving_seed)
-
-    def participant(self) -> Participant:
-        name = self.id.replace("_", " ").capitalize()
-        return Participant(self.id, name, self.signing_key, self.receiving.public_key)
 
 
 AIRLINE, WEATHER, ANALYST, STRANGER = map(Person, ("airline", "weather", "analyst", "stranger"))
@@ -247,7 +211,7 @@ def result_context() -> ResultContext:
 
 
 def sealed_once(name: str) -> bytes:
-    """`wrapped_key` or `sealed_result`: bytes that HPKE would make differently each time."""
+    """`wrapped_key`, `sealed_result` or `share`: bytes that HPKE would make differently each time."""
     return bytes.fromhex(json.loads(SEALED_ONCE.read_text(encoding="utf-8"))[name])
 
 
@@ -352,8 +316,9 @@ def budget_request() -> BudgetRequest:
 def budget() -> Budget:
     asked = budget_request()
     left = QueryBudget(QUERY.id, (WindowLeft("query", 5, 4), WindowLeft("day", 1, 0)))
-    of_keys = sample_keys.KEY_BUDGETS
-    return Budget(asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S, (left,), (SPENT,), of_keys)
+    head, of_keys = claims().head(), sample_keys.KEY_BUDGETS
+    place = asked.nonce, asked.agreement_digest, ENCLAVE_ID, SIGNED_AT_S
+    return Budget(*place, (left,), (SPENT,), of_keys, 1, head)
 
 
 def signed_budget_request() -> bytes:
@@ -372,8 +337,11 @@ def frame() -> Frame:
 @cache
 def messages() -> dict[str, bytes]:
     """One good message of every format in `readers.READERS`, by its name there."""
+    from tests.conformance.formats import sample_state
+
     signers = {person.id: person.signing for person in (AIRLINE, ANALYST, ENCLAVE)}
     return {
+        **sample_state.messages(),
         "cbor": encode([None, True, -1, 2**63 - 1, "ü", b"\x00", {"a": [], "b": {}, "aa": 24}]),
         "agreement": agreement().encode(),
         "approval": approvals()[0],

@@ -11,6 +11,7 @@ from protos.release.change import EndedRelease, ReleaseChange, sign_change
 from protos.release.history import AgreedReleases, SignedChange, verify_changes_untrusted
 from protos.release.measurements import PublishedMeasurements, sign_measurements
 from tests.conformance.formats import samples
+from tests.conformance.formats.sample_people import Person
 
 MOVED_S = 1_790_000_000
 """When the first change ends the agreement's own release."""
@@ -47,7 +48,7 @@ def change() -> ReleaseChange:
     )
 
 
-def word(person: samples.Person, of: ReleaseChange | None = None) -> bytes:
+def word(person: Person, of: ReleaseChange | None = None) -> bytes:
     """The signed word of somebody on a change."""
     digest = (of or change()).digest()
     return sign_change(digest, party=person.id, key=person.signing, signed_at_s=samples.SIGNED_AT_S)
@@ -80,7 +81,7 @@ def measurements() -> PublishedMeasurements:
     )
 
 
-def measurements_signature(person: samples.Person = samples.AIRLINE, data: bytes | None = None) -> bytes:
+def measurements_signature(person: Person = samples.AIRLINE, data: bytes | None = None) -> bytes:
     return sign_measurements(
         measurements().encode() if data is None else data,
         signer=person.id,

@@ -12,7 +12,8 @@ from typing import Any
 
 from protos.formats import cose
 from protos.formats.sealed import HEADER_LABEL
-from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, Person, envelope_header
+from tests.conformance.formats.sample_people import Person
+from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, envelope_header
 from tests.conformance.sealed_file.samples import (
     CHUNKS,
     ROWS,

@@ -15,6 +15,7 @@ from coordinator.kms.services import KeyServices
 from coordinator.quotas import Quotas
 from coordinator.server import Transport
 from protos.v1.concordat_pb2_grpc import CoordinatorStub
+from tests.unit.coordinator.fake_enclave import FakeEnclave
 from tests.unit.coordinator.thread_launcher import ThreadLauncher
 
 SMALL_QUOTAS = Quotas(
@@ -39,8 +40,13 @@ class Running:
 
 
 @contextmanager
-def running_coordinator(state: Path, *, key_services: KeyServices | None = None) -> Iterator[Running]:
-    launcher = ThreadLauncher()
+def running_coordinator(
+    state: Path,
+    *,
+    key_services: KeyServices | None = None,
+    enclave_class: type[FakeEnclave] = FakeEnclave,
+) -> Iterator[Running]:
+    launcher = ThreadLauncher(enclave_class)
     transport = Transport.plaintext(("127.0.0.1:0",))
     daemon = Daemon(DaemonOptions(state, transport, SMALL_QUOTAS, key_services=key_services), launcher)
     (address,) = daemon.start()

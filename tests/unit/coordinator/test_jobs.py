@@ -2,8 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.errors import JobNotRunningError
-from coordinator.jobs import LIVING, MEANING, Job, JobEvent, JobState, RunState, after, run_state_after_loss
+from coordinator.errors import JobNotRunningError, JobNotWaitingError, JobWaitingError
+from coordinator.jobs import (
+    GOES_ON,
+    LIVING,
+    MEANING,
+    Job,
+    JobEvent,
+    JobState,
+    RunState,
+    after,
+    run_state_after_loss,
+)
 
 EVERY_STEP = [(state, event) for state in JobState for event in JobEvent]
 
@@ -31,6 +41,15 @@ def test_a_job_that_is_over_stays_over(state: JobState, event: JobEvent) -> None
         (JobState.STARTING, JobEvent.FAILED, JobState.FAILED),
         (JobState.STARTING, JobEvent.ENCLAVE_GONE, JobState.FAILED),
         (JobState.STARTING, JobEvent.CLOSED, JobState.CLOSED),
+        (JobState.STARTING, JobEvent.WAITS, JobState.WAITING),
+        (JobState.STARTING, JobEvent.RESTARTED, JobState.STARTING),
+        (JobState.WAITING, JobEvent.BOUND, JobState.RUNNING),
+        (JobState.WAITING, JobEvent.RESTARTED, JobState.STARTING),
+        (JobState.WAITING, JobEvent.ENCLAVE_GONE, JobState.LOST),
+        (JobState.WAITING, JobEvent.CLOSED, JobState.CLOSED),
+        (JobState.WAITING, JobEvent.FAILED, None),
+        (JobState.RUNNING, JobEvent.RESTARTED, JobState.STARTING),
+        (JobState.RUNNING, JobEvent.WAITS, None),
         (JobState.RUNNING, JobEvent.BOUND, None),
         (JobState.RUNNING, JobEvent.FAILED, None),
         (JobState.RUNNING, JobEvent.ENCLAVE_GONE, JobState.LOST),
@@ -52,7 +71,22 @@ def test_only_an_unanswered_run_is_lost_with_its_enclave() -> None:
     }
 
 
-@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.RUNNING])
+def test_work_waits_for_an_enclave_that_goes_on_with_a_state() -> None:
+    for job in (job_in(JobState.WAITING), job_in(JobState.STARTING, GOES_ON)):
+        with pytest.raises(JobWaitingError, match="waits for its state"):
+            job.require_running()
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.WAITING])
+def test_witnesses_are_heard_while_the_job_waits_and_not_else(state: JobState) -> None:
+    job_in(JobState.WAITING).require_waiting()
+    with pytest.raises(JobNotWaitingError, match=state.value):
+        job_in(state).require_waiting()
+
+
+@pytest.mark.parametrize(
+    "state", [state for state in JobState if state not in (JobState.WAITING, JobState.RUNNING)]
+)
 def test_work_is_refused_unless_the_job_runs(state: JobState) -> None:
     with pytest.raises(JobNotRunningError, match=state.value):
         job_in(state).require_running()

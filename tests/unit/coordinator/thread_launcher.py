@@ -18,7 +18,8 @@ class ThreadLauncher:
     name = "threads of a test"
     deadlines = Deadlines()
 
-    def __init__(self) -> None:
+    def __init__(self, enclave_class: type[FakeEnclave] = FakeEnclave) -> None:
+        self.enclave_class = enclave_class
         self.behaviour = Behaviour()
         self.enclaves: dict[str, FakeEnclave] = {}
         self.launches = 0
@@ -28,7 +29,7 @@ class ThreadLauncher:
 
     def launch(self, address: str, *, console: Path) -> None:
         self.launches += 1
-        self.enclaves[address] = enclave = FakeEnclave(listen(Path(address)), self.behaviour)
+        self.enclaves[address] = enclave = self.enclave_class(listen(Path(address)), self.behaviour)
         threading.Thread(target=enclave.serve, daemon=True).start()
 
     def connect(self, address: str, *, timeout_s: float) -> socket.socket:

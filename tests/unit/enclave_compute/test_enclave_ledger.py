@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from enclave_compute.errors import RefusedError
-from enclave_compute.ledger import FIRST, Ledger, Release
+from enclave_compute.ledger import Ledger, Release
 from protos.formats.agreement import Limits
 from protos.formats.budget import Charge
 from protos.formats.calls import Refusal
@@ -19,7 +19,7 @@ from tests.privacy_world import plan_of
 TOTALS = world.query(max_runs=2)
 OTHERS = world.query(id="others", max_runs=5)
 PLAN = plan_of(noise=None, privacy=())
-RELEASE = Release(b"request", b"receipt", {"analyst": b"sealed"})
+RELEASE = Release(bytes(16), b"request", ("analyst",), b"receipt", {"analyst": b"sealed"})
 
 
 def ledger(total_runs: int = 5) -> Ledger:
@@ -74,7 +74,7 @@ def test_asking_costs_nothing() -> None:
 
 def test_what_left_is_kept_under_its_run_and_chained() -> None:
     book = ledger()
-    assert book.next_entry() == (1, FIRST)
+    assert book.next_entry() == (1, bytes(48))
     assert book.release(bytes([1]) * 16) is None
     first, second = claims(1), replace(claims(2), query="others")
     book.write(first, RELEASE, PLAN, now_s=0)

@@ -224,7 +224,7 @@ def test_nothing_is_left_after_the_end(ready: Enclave, agreed: Agreement, op: Op
     bind_body = encode({"agreement": agreed.encode(), "approvals": world.approve(agreed)})
     ready.call(Op.CLOSE)
     fields = {"nonce": bytes(32), "dataset": "visits", "upload": bytes(16), "number": 0, "last": False}
-    fields |= {"subject": "visits", "step": 1}
+    fields |= {"subject": "visits", "step": 1, "sequence": 1}
     with refused(Refusal.WRONG_PHASE):
         ready.call(op, bind_body, **fields, run=run_id, receiver="analyst")
 

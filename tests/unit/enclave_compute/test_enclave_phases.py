@@ -10,12 +10,13 @@ from protos.formats.calls import Op, Refusal
 
 ALWAYS = {Op.STATUS, Op.CLOSE}
 WITH_KEYS = {Op.ERRAND, Op.ATTEST, Op.BEGIN, Op.CHUNK, Op.FINISH, Op.BUDGET, Op.KEYS, Op.KEY_USE}
+OF_THE_STATE = {Op.RESTORE, Op.PROPOSAL, Op.WITNESS, Op.RECORD}
 WITH_ALL_DATA = {Op.RUN, Op.RESULT, Op.RECEIPT}
 
 EXPECTED = {
     Phase.EMPTY: ALWAYS | {Op.BIND},
-    Phase.BOUND: ALWAYS | {Op.BIND} | WITH_KEYS,
-    Phase.COLLECTING: ALWAYS | {Op.BIND} | WITH_KEYS,
+    Phase.BOUND: ALWAYS | {Op.BIND} | WITH_KEYS | OF_THE_STATE,
+    Phase.COLLECTING: ALWAYS | {Op.BIND} | WITH_KEYS | OF_THE_STATE,
     Phase.READY: set(Op),
     Phase.RUNNING: set(Op),
     Phase.RELEASED: set(Op),

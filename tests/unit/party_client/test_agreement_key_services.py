@@ -133,7 +133,15 @@ def test_state_names_its_witnesses(tmp_path: Path) -> None:
     assert agreement.state.kms.role_arn == "arn:aws:iam::111122223333:role/enclave"
     report, listing, page = shown(agreement)
     for text in (report, listing, page):
-        assert "only if airline and weather_service say that it is the latest" in text
+        assert "only when airline and weather_service say which state is the latest" in text
+    assert "is its only witness" not in report
+    alone = STATE.replace('["weather_service", "airline"]', '["airline"]')
+    assert (
+        "airline has the key of enclaves' state and is its only witness"
+        in shown(compiled(tmp_path, "", alone))[0]
+    )
+    both = shown(compiled(tmp_path, KMS, STATE))[0]
+    assert "the counts of runs begin again in each" not in both
     with pytest.raises(AgreementTextError, match="witnesses"):
         compiled(tmp_path, "", STATE.replace('["weather_service", "airline"]', "[]"))
 
@@ -157,6 +165,9 @@ def test_who_begins_the_count_again(tmp_path: Path) -> None:
     everything = all_under_keys(compiled(tmp_path))
     assert waits in shown(everything)[2]
     assert sent not in shown(everything)[2]
+    goes_on = shown(compiled(tmp_path, KMS, STATE))[2]
+    assert "goes on with the count, over the same data, if the witnesses" in goes_on
+    assert sent not in goes_on
 
 
 def all_under_keys(agreement: Agreement) -> Agreement:

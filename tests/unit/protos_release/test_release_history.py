@@ -20,7 +20,8 @@ from protos.release.history import (
     releases_after,
     verify_changes_untrusted,
 )
-from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, Person, agreement
+from tests.conformance.formats.sample_people import Person
+from tests.conformance.formats.samples import AIRLINE, STRANGER, WEATHER, agreement
 from tests.conformance.release.samples import change, changed, measured, newer, signed, word
 
 (OWN,) = agreement().releases
