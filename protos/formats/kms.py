@@ -53,6 +53,10 @@ class KeyService:
             text = require_text(value, what=f"kms: {what}", max_characters=_ENDPOINT_MAX_CHARACTERS)
             if not form.fullmatch(text):
                 raise FormatError(f"kms: {what}: got {text[:80]!r}, expected one like {example!r}")
+        if self.host.rpartition(".")[2].isdigit():
+            raise FormatError(
+                f"kms: endpoint: got {self.host}, expected a name: addresses have no certificate"
+            )
         if self.port >= 2**16:
             raise FormatError(f"kms: endpoint: got port {self.port}, expected at most {2**16 - 1}")
         items: list[Value] = list(self.authorities)

@@ -91,7 +91,6 @@ _NOISE: Final = (
 )
 _KMS: Final = {
     "enveloped": "enveloped",
-    "recipient": "enveloped",
     "tls": "tls",
     "errands": "errands",
     "request": "request",

@@ -13,7 +13,7 @@ KEY_SERVICES = st.builds(
     role=st.from_regex(r"[A-Za-z0-9+=,.@_-]{1,64}", fullmatch=True),
     endpoint=st.builds(
         "{}:{}".format,
-        st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,30}[a-z0-9])?", fullmatch=True),
+        st.from_regex(r"([a-z0-9][a-z0-9.-]{0,30})?[a-z]", fullmatch=True),
         st.integers(1, 65535),
     ),
     authorities=st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=8, unique=True).map(tuple),

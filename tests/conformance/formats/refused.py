@@ -245,6 +245,7 @@ CHANGES: Final[tuple[tuple[str, str, Path, Callable[[Value], Value]], ...]] = (
     ("agreement", "an account of 11 digits", ("datasets", 0, "kms", "account"), to("11112222333")),
     ("agreement", "an endpoint without a port", ("datasets", 0, "kms", "endpoint"), to("kms.amazonaws.com")),
     ("agreement", "an endpoint at port 65536", ("datasets", 0, "kms", "endpoint"), to("localhost:65536")),
+    ("agreement", "an endpoint by its address", ("datasets", 0, "kms", "endpoint"), to("127.0.0.1:443")),
     ("agreement", "an endpoint with a path", ("datasets", 0, "kms", "endpoint"), to("localhost:1/x")),
     ("agreement", "nobody to vouch for an endpoint", ("datasets", 0, "kms", "authorities"), to([])),
     ("agreement", "an authority twice", ("datasets", 0, "kms", "authorities"), to([b"one", b"one"])),
