@@ -68,7 +68,7 @@ class StateWorld:
         """What a party remembers."""
         return StateMemory(self.folder / "memories" / who, self.agreed.digest())
 
-    def statement(self, enclave: world.Enclave, who: Identity, decided: Decided | None = None) -> Statement:
+    def statement(self, enclave: world.Parent, who: Identity, decided: Decided | None = None) -> Statement:
         """What `who` says, if it says anything."""
         verified = enclave.verify(self.agreed)
         proposal = enclave.call(Op.PROPOSAL).body
@@ -81,7 +81,7 @@ class StateWorld:
             decided=decided or Decided(),
         )
 
-    def witness(self, enclave: world.Enclave, who: Identity, decided: Decided | None = None) -> None:
+    def witness(self, enclave: world.Parent, who: Identity, decided: Decided | None = None) -> None:
         """`who` lets it go on."""
         enclave.call(Op.WITNESS, self.statement(enclave, who, decided).signed)
 
@@ -92,7 +92,7 @@ class StateWorld:
         want = state.errands._wants.pop(STATE_SUBJECT)
         want.on_answer(self._answer(want.request, plaintext))
 
-    def offer(self, enclave: world.Enclave, records: Sequence[bytes] | None = None) -> None:
+    def offer(self, enclave: world.Parent, records: Sequence[bytes] | None = None) -> None:
         """The parent offers what it keeps, or `records`."""
         for record in self.records if records is None else records:
             enclave.call(Op.RESTORE, record)
@@ -107,13 +107,13 @@ class StateWorld:
         self.keep(enclave)
         return enclave
 
-    def keep(self, enclave: world.Enclave) -> None:
+    def keep(self, enclave: world.Parent) -> None:
         """The parent fetches what is new."""
         with contextlib.suppress(world.RefusedByEnclaveError):
             while True:
                 self.records.append(enclave.call(Op.RECORD, sequence=len(self.records) + 1).body)
 
-    def send(self, enclave: world.Enclave) -> None:
+    def send(self, enclave: world.Parent) -> None:
         """Every dataset, the same uploads each time."""
         if not self.uploads:
             keys = enclave.keys()
@@ -130,7 +130,7 @@ class StateWorld:
         self.send(enclave)
         return enclave
 
-    def run(self, enclave: world.Enclave, run_id: bytes | None = None, **changes: Any) -> bytes:
+    def run(self, enclave: world.Parent, run_id: bytes | None = None, **changes: Any) -> bytes:
         """A run is asked for and its record kept; its id."""
         run_id = run_id or os.urandom(16)
         request = world.run_request(self.agreed, enclave.keys(), run_id=run_id, **changes)
@@ -138,12 +138,12 @@ class StateWorld:
         self.keep(enclave)
         return run_id
 
-    def claims(self, enclave: world.Enclave, run_id: bytes) -> Claims:
+    def claims(self, enclave: world.Parent, run_id: bytes) -> Claims:
         """What a run's receipt claims, believed without verification."""
         receipt = Receipt.decode_untrusted(enclave.call(Op.RECEIPT, run=run_id).body)
         return Claims.decode_untrusted(receipt.claims)
 
-    def shown(self, enclave: world.Enclave, run_id: bytes, *who: str) -> None:
+    def shown(self, enclave: world.Parent, run_id: bytes, *who: str) -> None:
         """Those of `who` verify the receipt of a run."""
         claims = self.claims(enclave, run_id)
         for name in who:
@@ -151,7 +151,7 @@ class StateWorld:
                 claims.enclave_id, sequence=claims.sequence, head=claims.head(), previous=claims.previous
             )
 
-    def left(self, enclave: world.Enclave) -> Budget:
+    def left(self, enclave: world.Parent) -> Budget:
         """What the enclave says is left, verified."""
         nonce, request = budget_request(self.agreed, verified := enclave.verify(self.agreed), world.ANALYST)
         answer = enclave.call(Op.BUDGET, request).body
