@@ -33,7 +33,6 @@ _SET: Final = 0x31
 _OCTET_STRING: Final = 0x04
 _PRIMITIVE_0: Final = 0x80
 _CONSTRUCTED_0: Final = 0xA0
-_CONSTRUCTED: Final = 0x20
 _INDEFINITE: Final = 0x80
 _END: Final = bytes(2)
 _VERSION_2: Final = bytes.fromhex("020102")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +115,13 @@ def test_the_largest_head() -> None:
             assert read(message) == HttpAnswer(200, b"")
         else:
             assert refused(message) == "too long a head"
+
+
+def test_a_line_of_blanks_is_read_once() -> None:
+    began_s = time.process_time()
+    assert refused(b"HTTP/1.1 200 OK\r\nx:" + b" " * 1500 + b"\x00\r\n\r\n") == "a line that is no header"
+    assert time.process_time() - began_s < 1, "every way to share blanks out was tried"
+    assert read(b"HTTP/1.1 200 OK\r\ncontent-length:\t 0 \t\r\n\r\n") == HttpAnswer(200, b"")
 
 
 def test_the_largest_body() -> None:
