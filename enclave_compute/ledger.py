@@ -165,8 +165,9 @@ class Ledger:
 
     def write(self, claims: Claims, release: Release, plan: Plan, *, now_s: int) -> None:
         """Charge the run of `plan` at `now_s` and keep its release; from here on it can be fetched."""
-        self._charge(claims, release, plan, now_s)
+        # First of all what may find no room: nothing is to be had that no record tells of.
         self._append(claims, Content(claims.encode(), now_s, release.signed_request))
+        self._charge(claims, release, plan, now_s)
 
     def _charge(self, claims: Claims, release: Release, plan: Plan, now_s: int) -> None:
         self._privacy.charge(plan)

@@ -40,7 +40,7 @@ class KeyLedger:
         self._values: dict[str, int] = {key.id: 0 for key in keys}
         self._uses: dict[bytes, Used] = {}
         for used in uses:
-            self._add(used)
+            self.charge(used)
 
     def uses(self) -> tuple[Used, ...]:
         """All uses in the order in which they were charged."""
@@ -71,14 +71,13 @@ class KeyLedger:
         if spent := [window for window in WINDOWS_S if left.get(window, 1) < 1]:
             raise RefusedError(Refusal.NO_USES_NOW, f"key {key.id} has no use left in this {spent[0]}")
 
-    def charge(self, request: KeyRequest, *, values: int, now_s: int) -> Used:
-        """Charge one use, after `require_left`."""
+    def next_use(self, request: KeyRequest, *, values: int, now_s: int) -> Used:
+        """One more use as it would be charged now; after `require_left`."""
         number = len(self._of_key[request.key]) + 1
-        used = Used(request.request_id, request.digest(), request.key, number, now_s, values)
-        self._add(used)
-        return used
+        return Used(request.request_id, request.digest(), request.key, number, now_s, values)
 
-    def _add(self, used: Used) -> None:
+    def charge(self, used: Used) -> None:
+        """Charge the use that `next_use` said."""
         self._uses[used.request_id] = used
         self._of_key[used.key].append(used)
         self._values[used.key] += used.values

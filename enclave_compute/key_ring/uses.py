@@ -59,7 +59,7 @@ class KeyUses:
         clock: NsmClock,
         note: Callable[[Used, bytes], None] = lambda _used, _request: None,
     ) -> None:
-        """`note` hears of every use, with the encoding of its request, when it is charged."""
+        """`note` hears of every use, with the encoding of its request, before it is charged; it may refuse."""
         self._note = note
         self._bound = bound
         self._keys = keys
@@ -91,8 +91,10 @@ class KeyUses:
             if used is None:
                 now_s = self._clock.now_s()
                 self._ledger.require_left(key, values=output.values, now_s=now_s)
-                used = self._ledger.charge(request, values=output.values, now_s=now_s)
+                used = self._ledger.next_use(request, values=output.values, now_s=now_s)
+                # First of all what may find no room: nothing is to be had that no record tells of.
                 self._note(used, request.encode())
+                self._ledger.charge(used)
         return seal_answer(
             KeyAnswer(used.request_digest, used.number, used.at_s, output.content),
             signing=self._keys.signing,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from party_client.witnessing import StateBehindError
+from protos.formats import limits
 from protos.formats.calls import Op, Refusal
 from protos.formats.canonical import decode_untrusted
 from protos.formats.key_answer import PublicKeys
@@ -59,6 +60,21 @@ def test_attack_15_a_use_that_was_counted_is_counted_in_the_next_life(state: Sta
     left = {key.key: {one.window: one.left for one in key.windows} for key in state.left(second).keys}
     assert left["tokens"]["values"] == 2
     assert left["edwards"]["uses"] == 1
+
+
+def test_attack_15_a_use_that_no_record_has_room_for_is_no_use(
+    state: StateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enclave = state.taken_up()
+    made = use(state.agreed, enclave.keys(), "edwards", "sign", b"message")
+    monkeypatch.setattr(limits, "STATE_RECORDS_MAX", len(state.records))
+    for _ in range(2):
+        with refused(Refusal.OVER_LIMIT):
+            answered(enclave, made)
+    monkeypatch.undo()
+    assert answered(enclave, made).number == 1
+    state.keep(enclave)
+    assert len(state.records) == 2
 
 
 def test_attack_15_no_key_is_used_before_every_witness_has_spoken(state: StateWorld) -> None:

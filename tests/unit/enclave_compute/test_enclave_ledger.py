@@ -8,11 +8,15 @@ import pytest
 
 from enclave_compute.errors import RefusedError
 from enclave_compute.ledger import Ledger, Release
+from enclave_compute.state.content import StateKey
+from enclave_compute.state.journal import Journal
+from protos.formats import limits
 from protos.formats.agreement import Limits
 from protos.formats.budget import Charge
 from protos.formats.calls import Refusal
 from protos.formats.canonical import digest
 from protos.formats.receipt import CLAIMS_LABEL, Claims, UsedDataset
+from protos.formats.state import StateRecord
 from tests import world
 from tests.privacy_world import plan_of
 
@@ -65,6 +69,17 @@ def test_the_agreement_has_a_number_for_all_of_them() -> None:
     book.write(claims(1), RELEASE, PLAN, now_s=0)
     with pytest.raises(RefusedError, match="no-runs-left"):
         book.require_runs_left(OTHERS, now_s=0)
+
+
+def test_what_no_record_has_room_for_is_not_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = StateRecord(bytes(48), bytes(16), bytes(16), 1, "key", b"wrapped", b"")
+    book = Ledger(world.agreement(bytes(32)), Journal(place, StateKey(bytes(32), [])))
+    monkeypatch.setattr(limits, "STATE_RECORDS_MAX", 0)
+    with pytest.raises(RefusedError, match="over-limit"):
+        book.write(claims(1), RELEASE, PLAN, now_s=0)
+    assert book.release(bytes([1]) * 16) is None
+    assert book.released_as(1) is None
+    assert book.left(TOTALS, now_s=0) == Ledger(world.agreement(bytes(32))).left(TOTALS, now_s=0)
 
 
 def test_asking_costs_nothing() -> None:
