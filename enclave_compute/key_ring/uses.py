@@ -25,7 +25,7 @@ from protos.formats.binding import public_keys_user_data
 from protos.formats.calls import Refusal
 from protos.formats.errors import ConcordatError
 from protos.formats.key_answer import KeyAnswer, PublicKeys, seal_answer
-from protos.formats.key_ring import AgreedKey
+from protos.formats.key_ring import DECRYPT, AgreedKey
 from protos.formats.key_use import (
     KEY_REQUEST_LABEL,
     KeyCall,
@@ -100,6 +100,8 @@ class KeyUses:
             signing=self._keys.signing,
             receiver=allowed.asker.id,
             receiving_key=allowed.asker.receiving_key,
+            # Whether anything was decrypted is not to be told by the size.
+            as_if_bytes=len(content) if request.use == DECRYPT else 0,
         )
 
     def _require_allowed(self, signed_request: bytes) -> _Allowed:

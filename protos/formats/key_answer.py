@@ -31,6 +31,8 @@ from protos.formats.result import pad, unpad
 
 KEY_ANSWER_LABEL: Final = "concordat/key-answer/v1"
 SPKI_MAX_BYTES: Final = 1024
+ROOM_BYTES: Final = 512
+"""More than an answer has beside its output."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,20 @@ class KeyAnswer:
 
 
 def seal_answer(
-    answer: KeyAnswer, *, signing: Ed25519PrivateKey, receiver: str, receiving_key: bytes
+    answer: KeyAnswer,
+    *,
+    signing: Ed25519PrivateKey,
+    receiver: str,
+    receiving_key: bytes,
+    as_if_bytes: int = 0,
 ) -> bytes:
-    """The answer signed, padded and sealed to `receiver`, for its request alone."""
+    """The answer signed, padded and sealed to `receiver`, for its request alone.
+
+    No output of at most `as_if_bytes` makes it larger or smaller than none at all.
+    """
     signed = cose.sign(answer.encode(), typ=KEY_ANSWER_LABEL, key=signing)
-    return hpke.seal(pad(signed), public_key=receiving_key, info=_info(answer.request_digest, receiver))
+    padded = pad(signed, least_bytes=as_if_bytes + ROOM_BYTES)
+    return hpke.seal(padded, public_key=receiving_key, info=_info(answer.request_digest, receiver))
 
 
 def open_answer(
@@ -154,7 +165,9 @@ def open_answer(
 
     Raises `SealError`, `SignatureError` or `FormatError`.
     """
-    signed = unpad(key.open(sealed, info=_info(request_digest, receiver)))
+    padded = key.open(sealed, info=_info(request_digest, receiver))
+    # How large the enclave made it is its own choice.
+    signed = unpad(padded, least_bytes=len(padded) // 2)
     payload = cose.verify_untrusted(
         signed, typ=KEY_ANSWER_LABEL, public_key=signing_key, max_bytes=limits.KEY_ANSWER_MAX_BYTES
     )

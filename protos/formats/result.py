@@ -90,22 +90,25 @@ def result_digest(result: bytes) -> bytes:
     return digest(RESULT_LABEL, result)
 
 
-def pad(result: bytes) -> bytes:
-    """Length, bytes and zeros, together a power of two of at least `SMALLEST_BUCKET_BYTES`."""
+def pad(result: bytes, *, least_bytes: int = 0) -> bytes:
+    """Length, bytes and zeros, together a power of two of at least `SMALLEST_BUCKET_BYTES`.
+
+    As large as if it had `least_bytes`, if it has fewer.
+    """
     if len(result) > limits.RESULT_MAX_BYTES:
         raise LimitExceededError(
             f"result: got {len(result)} bytes, expected at most {limits.RESULT_MAX_BYTES}"
         )
-    needed = _LENGTH_BYTES + len(result)
+    needed = _LENGTH_BYTES + max(len(result), least_bytes)
     bucket = max(SMALLEST_BUCKET_BYTES, 1 << (needed - 1).bit_length())
-    return len(result).to_bytes(_LENGTH_BYTES, "big") + result + bytes(bucket - needed)
+    return (len(result).to_bytes(_LENGTH_BYTES, "big") + result).ljust(bucket, b"\x00")
 
 
-def unpad(padded: bytes) -> bytes:
+def unpad(padded: bytes, *, least_bytes: int = 0) -> bytes:
     """Inverse of `pad`; `FormatError` for anything that `pad` would not have made."""
     length = int.from_bytes(padded[:_LENGTH_BYTES], "big")
     result = padded[_LENGTH_BYTES : _LENGTH_BYTES + length]
-    if len(result) != length or pad(result) != padded:
+    if len(result) != length or pad(result, least_bytes=least_bytes) != padded:
         raise FormatError("result: not padded as the specification says")
     return result
 

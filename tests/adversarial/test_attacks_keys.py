@@ -22,10 +22,10 @@ from protos.formats.errors import SealError, SignatureError
 from protos.formats.key_answer import PublicKeys, open_answer
 from protos.formats.key_ring import AgreedKey
 from protos.formats.key_use import KEY_INPUT_LABEL, KeyCall, sign_key_approval
-from protos.formats.limits import MIB
+from protos.formats.limits import KEY_INPUT_MAX_BYTES, MIB
 from tests import key_world, world
 from tests.enclave_fixtures import refused
-from tests.key_world import RSA_KEYS, answered, identifiers, key, output, use
+from tests.key_world import KEYS, RSA_KEYS, answered, identifiers, key, output, use
 from tests.unit.party_client.direct_coordinator import JOB, DirectCoordinator
 from tests.world import ADVERTISER, ANALYST, PUBLISHER, STRANGER, Enclave, RefusedByEnclaveError
 
@@ -234,6 +234,21 @@ def test_attack_52_a_padding_oracle(enclave: Enclave) -> None:
         assert opened.number == number
     assert outputs == [MESSAGE, *[None] * len(wrong)]
     assert len(sizes) == 1
+
+
+def test_attack_52_a_large_ciphertext_that_does_not_decrypt_has_as_large_an_answer(enclave: Enclave) -> None:
+    agreed = bound_to(enclave, *KEYS)
+    for size in (3_700, 4_068, 100_000, KEY_INPUT_MAX_BYTES - 28):
+        good = output(enclave, agreed, "vault", "encrypt", bytes(size))
+        assert good is not None
+        sizes, outputs = set(), []
+        for content in (good, good[:-1] + bytes([good[-1] ^ 1])):
+            made = use(agreed, enclave.keys(), "vault", "decrypt", content)
+            sealed = enclave.call(Op.KEY_USE, made.call()).body
+            outputs.append(made.opened(sealed, enclave.keys()).output)
+            sizes.add(len(sealed))
+        assert outputs == [bytes(size), None]
+        assert len(sizes) == 1
 
 
 def test_attack_52_guesses_are_bounded_whoever_makes_them(enclave: Enclave) -> None:
