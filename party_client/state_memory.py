@@ -3,7 +3,7 @@
 Whoever keeps an enclave's sealed state could take up an old one, or one twice. So the newest entry of each
 ledger that a receipt or a signed budget showed is kept in the party's own folder, and which life of which
 enclave it made a statement for last. Another folder remembers other things. Raises `StateForkedError`,
-`FormatError` or `FileAccessError`.
+`StatementMeanwhileError`, `FormatError` or `FileAccessError`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ class StateForkedError(ConcordatError):
     """An enclave shows another ledger than the one that this party has seen."""
 
     code = "state/forked"
+
+
+class StatementMeanwhileError(ConcordatError):
+    """This party made another statement while this one was decided on."""
+
+    code = "state/meanwhile"
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,14 @@ class StateMemory:
             None if before is None else _id(before, path),
         )
 
-    def will_witness(self, statement: Witnessed) -> None:
-        """Keep it, before it is sent."""
+    def will_witness(self, statement: Witnessed, *, last: Witnessed | None) -> None:
+        """Keep it, before it is sent, if `last` is still the last one. Raises `StatementMeanwhileError`."""
         with self._alone():
+            if self.witnessed() != last:
+                raise StatementMeanwhileError(
+                    "another command made a statement for this party meanwhile",
+                    hint="say it again: what to say may have changed with it",
+                )
             value = {"enclave": statement.enclave_id, "life": statement.life, "before": statement.before}
             files.replace(self._witnessed, encode({"label": WITNESSED_LABEL, **value}))
 

@@ -96,14 +96,16 @@ def make_statement(
 ) -> Statement:
     """This party's word for the life of `enclave`, remembered before it is given.
 
-    Raises `WitnessError` or `StateForkedError` when what it knows forbids it.
+    Raises `WitnessError` or `StateForkedError` when what it knows forbids it, `StatementMeanwhileError` when
+    it has made another statement meanwhile.
     """
     if agreement.state is None or identity.id not in agreement.state.witnesses:
         raise WitnessError(
             f"{identity.id} is no witness under this agreement",
             hint="see who is: `concordat agreement show`",
         )
-    before, last = _before(proposal, memory.witnessed(), decided), None
+    witnessed, known = memory.witnessed(), None
+    before = _before(proposal, witnessed, decided)
     enclave_id = proposal.life
     if proposal.offered is not None and before is not None:
         enclave_id = proposal.offered.enclave_id
@@ -114,17 +116,17 @@ def make_statement(
                 f"seen entry {seen.sequence}",
                 hint="the operator holds back the newest part of it, or has lost it: ask for that",
             )
-        last = KnownState(enclave_id, before, seen.sequence, seen.head)
-    unsealed = StateStatement(agreement.digest(), identity.id, proposal.life, last, b"")
+        known = KnownState(enclave_id, before, seen.sequence, seen.head)
+    unsealed = StateStatement(agreement.digest(), identity.id, proposal.life, known, b"")
     share = hpke.seal(
         identity.secret_for(f"state {agreement.digest().hex()} {enclave_id.hex()}", SHARE_BYTES),
         public_key=enclave.keys.hpke_public_key,
         info=unsealed.share_info(),
     )
-    statement = StateStatement(agreement.digest(), identity.id, proposal.life, last, share)
-    memory.will_witness(Witnessed(enclave_id, proposal.life, before))
+    statement = StateStatement(agreement.digest(), identity.id, proposal.life, known, share)
+    memory.will_witness(Witnessed(enclave_id, proposal.life, before), last=witnessed)
     signed = cose.sign(statement.encode(), typ=STATEMENT_LABEL, key=identity.signing_key)
-    return Statement(signed, enclave_id, proposal.offered, 0 if last is None else last.sequence)
+    return Statement(signed, enclave_id, proposal.offered, 0 if known is None else known.sequence)
 
 
 def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -> bytes | None:
@@ -166,7 +168,8 @@ def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -
 def _repeated(proposal: StateProposal, last: Witnessed) -> bytes | None:
     """The same statement once more, if it is about the same."""
     offered = proposal.offered
-    if (offered is None) != (last.before is None) or (offered is not None and offered.life != last.before):
+    said = None if last.before is None else (last.enclave_id, last.before)
+    if said != (None if offered is None else (offered.enclave_id, offered.life)):
         raise StateForkedError(
             "the same life proposes another state than the one that you let it take up",
             hint="the coordinator offered it several: start over with another enclave",

@@ -13,7 +13,7 @@ import pytest
 from enclave_compute import disclosure
 from enclave_compute.errors import RefusedError
 from enclave_compute.kms.request import KeyAnswer
-from party_client.state_memory import StateForkedError
+from party_client.state_memory import StateForkedError, StatementMeanwhileError, StateMemory, Witnessed
 from party_client.witnessing import (
     Decided,
     WitnessError,
@@ -23,6 +23,7 @@ from protos.formats.calls import Op, Refusal
 from protos.formats.canonical import Value
 from protos.formats.errors import SignatureError
 from protos.formats.kms import STATE_SUBJECT
+from protos.formats.state import StateRecord
 from tests import world
 from tests.enclave_fixtures import refused
 from tests.state_world import KEY_ARN, WITNESSES, StateWorld, offered, said, state_world
@@ -106,6 +107,34 @@ def test_attack_15_the_same_life_proposes_one_state_and_then_another(state: Stat
     state.offer(enclave, earlier)
     with pytest.raises(StateForkedError, match="proposes another state"):
         state.statement(enclave, ADVERTISER)
+
+
+def test_attack_15_the_same_life_proposes_a_forged_state_with_the_same_life_before(state: StateWorld) -> None:
+    state.ready()
+    enclave = offered(state)
+    state.witness(enclave, ADVERTISER)
+    record = StateRecord.decode_untrusted(state.records[0])
+    state.offer(enclave, [replace(record, enclave_id=bytes(16)).encode()])
+    with pytest.raises(StateForkedError, match="proposes another state"):
+        state.statement(enclave, ADVERTISER)
+
+
+def test_attack_15_two_commands_speak_for_two_lives_at_once(
+    state: StateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one decides on what it read before the other one spoke."""
+    state.ready()
+    one, other = offered(state), offered(state)
+    remember = StateMemory.will_witness
+
+    def slower(memory: StateMemory, statement: Witnessed, *, last: Witnessed | None) -> None:
+        monkeypatch.undo()
+        state.witness(one, ADVERTISER)
+        remember(memory, statement, last=last)
+
+    monkeypatch.setattr(StateMemory, "will_witness", slower)
+    with pytest.raises(StatementMeanwhileError):
+        state.statement(other, ADVERTISER)
 
 
 def test_attack_15_nothing_is_done_before_every_witness_has_spoken(state: StateWorld) -> None:

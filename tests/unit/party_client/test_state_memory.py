@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from party_client.state_memory import SeenEntry, StateForkedError, StateMemory, Witnessed
+from party_client.state_memory import (
+    SeenEntry,
+    StateForkedError,
+    StatementMeanwhileError,
+    StateMemory,
+    Witnessed,
+)
 from protos.formats.errors import FormatError
 from protos.formats.state import NOTHING_YET
 
@@ -45,9 +52,24 @@ def test_another_entry_in_the_same_place_is_a_fork(tmp_path: Path) -> None:
 def test_statements_are_remembered(tmp_path: Path) -> None:
     memory = StateMemory(tmp_path, b"a" * 48)
     assert memory.witnessed() is None
+    last = None
     for statement in (Witnessed(ENCLAVE, ENCLAVE, None), Witnessed(ENCLAVE, OTHER, ENCLAVE)):
-        memory.will_witness(statement)
+        memory.will_witness(statement, last=last)
         assert memory.witnessed() == statement
+        last = statement
+
+
+def test_of_two_statements_at_once_one_is_made(tmp_path: Path) -> None:
+    memory = StateMemory(tmp_path, b"a" * 48)
+
+    def say(life: bytes) -> bool:
+        with contextlib.suppress(StatementMeanwhileError):
+            memory.will_witness(Witnessed(ENCLAVE, life, None), last=None)
+            return True
+        return False
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(say, [bytes([life]) * 16 for life in range(20)])) == 1
 
 
 def test_two_commands_at_once_leave_the_newer(tmp_path: Path) -> None:
