@@ -15,6 +15,7 @@ from coordinator.enclaves import Enclaves, KeptRecord
 from coordinator.jobs import Job, RunState
 from coordinator.store import Store
 from coordinator.store.records import Released
+from protos.formats.limits import STATE_RECORDS_MAX
 
 _FIRST: Final = 1
 
@@ -49,7 +50,11 @@ class Keeping:
     def _fetch(self, job: Job) -> None:
         with self._alone(job.job_id):
             sequence = self._store.records.count(job.job_id) + 1
-            while (kept := self._enclaves.record(job, sequence)) is not None:
+            # An enclave that is full has no place to ask for, and one that never ends does not fill the disk.
+            while sequence <= STATE_RECORDS_MAX:
+                kept = self._enclaves.record(job, sequence)
+                if kept is None:
+                    return
                 self._store.records.add(job.job_id, sequence, kept.record, self._released(job, kept))
                 log.event("state-record-kept", job=job.job_id, sequence=sequence)
                 sequence += 1

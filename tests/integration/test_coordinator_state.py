@@ -139,6 +139,19 @@ def test_nobody_hears_of_an_entry_that_is_not_kept(running: Running) -> None:
     assert kept(running)[-1] == b"what the answer tells of"
 
 
+@pytest.mark.parametrize("most", [4, 7])
+def test_no_more_is_fetched_than_a_state_may_have(
+    running: Running, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """However much the enclave has to say; one that is full is not asked for what no state has."""
+    monkeypatch.setattr("coordinator.keeping.STATE_RECORDS_MAX", most)
+    job_id = with_data(running)
+    for number in range(10):
+        living(running).write(b"%d" % number)
+    running.stub.GetBudget(messages.GetBudgetRequest(job_id=job_id, signed_request=b"request"))
+    assert len(kept(running)) == most
+
+
 def test_a_job_is_closed_while_it_waits(running: Running) -> None:
     job_id = waiting_job(running)
     running.stub.CloseJob(messages.CloseJobRequest(request_id="close", job_id=job_id))
