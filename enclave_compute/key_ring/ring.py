@@ -6,7 +6,7 @@ no way to have a private key of it, and its text form names none. Whether a use 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
@@ -24,7 +24,7 @@ from protos.formats.key_ring import DECRYPT, ENCRYPT, HMAC, RSA_BITS, SIGN, Agre
 class Output:
     """What a use gives, before it is sealed, and how many identifiers it took."""
 
-    content: bytes | None
+    content: bytes | None = field(repr=False)
     values: int = 0
 
 

@@ -74,7 +74,7 @@ class TakenUp:
 @dataclass(frozen=True)
 class _Statement:
     known: KnownState | None
-    share: bytes
+    share: bytes = field(repr=False)
 
 
 class TakingUp:

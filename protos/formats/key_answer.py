@@ -7,7 +7,7 @@ halves are bound by an attestation document with a label of its own. Pure. Follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -106,7 +106,7 @@ class KeyAnswer:
     """Which use of this key it was, from 1."""
     at_s: int
     """When it was charged, by the security module's clock."""
-    output: bytes | None
+    output: bytes | None = field(repr=False)
     """None: what was to be decrypted does not decrypt. Why is not told; it was charged all the same."""
 
     def encode(self) -> bytes:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from enclave_compute.key_ring.ring import Output
 from party_client.client import Client
 from party_client.identity import Identity
 from party_client.keys.errors import PublicKeysError
@@ -288,6 +289,14 @@ def test_attack_52_nothing_of_a_key_is_in_what_leaves_or_is_printed(
         for part in (secret[:32], secret[-32:]):
             assert not any(part.hex() in text or repr(part)[2:-1] in text for text in seen)
             assert part not in (answer.output or b"")
+
+
+def test_attack_52_what_was_decrypted_is_not_printed(enclave: Enclave) -> None:
+    agreed = bound_to(enclave, *key_world.KEYS)
+    sealed = output(enclave, agreed, "vault", "encrypt", MESSAGE)
+    answer = answered(enclave, use(agreed, enclave.keys(), "vault", "decrypt", sealed or b""))
+    assert answer.output == MESSAGE
+    assert MESSAGE.decode() not in repr(answer) + repr(Output(MESSAGE))
 
 
 def test_attack_52_an_answer_of_another_enclave(bound: Enclave, agreed: Agreement, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from protos.formats.kms import STATE_SUBJECT
 from protos.formats.state import StateRecord
 from tests import world
 from tests.enclave_fixtures import refused
-from tests.state_world import KEY_ARN, WITNESSES, StateWorld, offered, said, state_world
+from tests.state_world import KEY_ARN, WITNESSES, StateWorld, offered, said, share_of, state_world
 from tests.unit.party_client.noisy_agreement import noisy
 from tests.world import ADVERTISER, PUBLISHER, STRANGER
 
@@ -284,3 +284,14 @@ def test_attack_41_records_show_nothing_of_what_is_in_them(state: StateWorld) ->
     assert bound is not None
     secrets = [*bound.keys.secrets.values(), run_id, claims.result_digest, claims.query_digest, b"totals"]
     assert not [secret for secret in secrets for record in state.records if secret in record]
+
+
+def test_attack_41_shares_are_not_printed(state: StateWorld) -> None:
+    enclave = state.bound()
+    state.witness(enclave, ADVERTISER)
+    bound = enclave.life._state
+    assert bound is not None
+    assert bound.taking_up is not None
+    statement = bound.taking_up._statements["advertiser"]
+    assert statement.share == share_of(state, ADVERTISER, enclave.keys().enclave_id)
+    assert repr(statement.share)[2:-1] not in repr(statement)
