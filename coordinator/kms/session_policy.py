@@ -10,7 +10,6 @@ import hashlib
 import json
 from typing import Any, Final
 
-SESSION_POLICY_MAX_CHARACTERS: Final = 2048
 _REGISTER_BYTES: Final = 48
 
 

@@ -77,12 +77,6 @@ class UnsoundKeyError(KmsError):
     code = "kms/unsound-key"
 
 
-class UncheckedKeyError(KmsError):
-    """What the key's policy is could not be read, so nothing is sealed under it."""
-
-    code = "kms/unchecked-key"
-
-
 class DataKeyError(KmsError):
     """KMS made no data key, or another one than was asked for."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-ENCRYPTION_CONTEXT: Final = "kms:encryptioncontext:"
 EXTERNAL_ID: Final = "sts:externalid"
 SESSION_NAME: Final = "sts:rolesessionname"
 IMAGE: Final = "kms:recipientattestation:imagesha384"
