@@ -42,10 +42,6 @@ class KeyLedger:
         for used in uses:
             self.charge(used)
 
-    def uses(self) -> tuple[Used, ...]:
-        """All uses in the order in which they were charged."""
-        return tuple(self._uses.values())
-
     def charged(self, request: KeyRequest) -> Used | None:
         """The use that this very request was charged as; None at first.
 

@@ -59,7 +59,7 @@ class KeyUses:
         clock: NsmClock,
         note: Callable[[Used, bytes], None] = lambda _used, _request: None,
     ) -> None:
-        """`note` hears of every use, with the encoding of its request, before it is charged; it may refuse."""
+        """`note` hears of every use, and the encoding of its request, before it is charged. It may refuse."""
         self._note = note
         self._bound = bound
         self._keys = keys

@@ -13,7 +13,7 @@ import pytest
 from enclave_compute import disclosure
 from enclave_compute.errors import RefusedError
 from enclave_compute.kms.request import KeyAnswer
-from party_client.state_memory import StateForkedError, StatementMeanwhileError, StateMemory, Witnessed
+from party_client.state_memory import StateForkedError, StateMemory, StatementMeanwhileError, Witnessed
 from party_client.witnessing import (
     Decided,
     WitnessError,

@@ -91,10 +91,8 @@ def test_an_id_stands_for_one_request() -> None:
 
 def test_a_ledger_is_made_again_from_its_uses() -> None:
     ledger = KeyLedger([WINDOWED, TOKENS])
-    use(ledger, 1, 7)
-    charge(ledger, request(2, "t"), values=3, now_s=8)
-    again = KeyLedger([WINDOWED, TOKENS], ledger.uses())
-    assert again.uses() == ledger.uses()
+    uses = [charge(ledger, request(1), now_s=7), charge(ledger, request(2, "t"), values=3, now_s=8)]
+    again = KeyLedger([WINDOWED, TOKENS], uses)
     for agreed in (WINDOWED, TOKENS):
         assert again.left(agreed, now_s=9) == ledger.left(agreed, now_s=9)
     assert again.charged(request(1)) == ledger.charged(request(1))

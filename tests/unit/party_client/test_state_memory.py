@@ -11,8 +11,8 @@ import pytest
 from party_client.state_memory import (
     SeenEntry,
     StateForkedError,
-    StatementMeanwhileError,
     StateMemory,
+    StatementMeanwhileError,
     Witnessed,
 )
 from protos.formats.errors import FormatError
