@@ -35,7 +35,7 @@ def test_attack_10_bound_for_life(ready: Enclave, agreed: Agreement) -> None:
 @pytest.mark.parametrize("op", [op for op in Op if op not in (Op.STATUS, Op.BIND, Op.CLOSE)])
 def test_nothing_but_bind_before_bind(enclave: Enclave, op: Op) -> None:
     fields = {"nonce": bytes(32), "dataset": "visits", "upload": bytes(16), "number": 0, "last": False}
-    fields |= {"subject": "visits", "step": 1}
+    fields |= {"subject": "visits", "step": 1, "sequence": 1}
     with refused(Refusal.WRONG_PHASE):
         enclave.call(op, b"", **fields, run=bytes(16), receiver="analyst")
 
