@@ -162,7 +162,7 @@ def test_the_largest_message() -> None:
 
 
 ONCE = message(iv=bytes(16), ciphertext=GOOD_CIPHERTEXT)
-"""Contents that are always the same: random ones end in a zero, or hold what looks like a header, now and then."""
+"""Its contents are always the same: random ones end in a zero, or hold what looks like a header."""
 
 
 @pytest.mark.parametrize("end", range(len(ONCE)))
