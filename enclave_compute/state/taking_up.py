@@ -197,8 +197,10 @@ class TakingUp:
             taken = self._take_up(self._key)
             self._on_taken_up(taken)
         except Exception:
-            # What was said does not go together: it is asked for anew.
+            # What was said does not go together, or was another key: all of it is asked for anew.
             self._statements.clear()
+            self._key = None
+            self._want_key()
             raise
         self._is_taken_up = True
 

@@ -61,6 +61,20 @@ def test_the_honest_way_a_lost_enclave_is_followed_by_one_that_knows_what_it_kne
     assert claims.runs_left == state.claims(first, run_id).runs_left - 1
 
 
+def test_a_wrong_key_from_kms_is_asked_for_anew(state: StateWorld) -> None:
+    enclave_id = state.ready().keys().enclave_id
+    second = state.bound()
+    state.offer(second)
+    state.answer_key(second, plaintext=bytes(32))
+    state.witness(second, ADVERTISER)
+    with refused(Refusal.DOES_NOT_OPEN):
+        state.witness(second, PUBLISHER)
+    state.answer_key(second)
+    for who in WITNESSES.values():
+        state.witness(second, who)
+    assert second.keys().enclave_id == enclave_id
+
+
 # --- 15: an older state ------------------------------------------------------------------------------------
 
 
