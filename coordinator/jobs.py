@@ -59,7 +59,7 @@ MEANING: Final[dict[JobState, str]] = {
     JobState.CLOSED: "ended on request",
 }
 
-GOES_ON: Final = "the enclave was lost; another one takes up its state"
+GOES_ON: Final = "its enclave is gone; another one takes up its state"
 """Detail of a job that is starting again."""
 _NEXT: Final[dict[tuple[JobState, JobEvent], JobState]] = {
     (JobState.STARTING, JobEvent.BOUND): JobState.RUNNING,

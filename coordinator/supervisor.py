@@ -45,6 +45,8 @@ class _Watch:
         self.job = job
         self.ending = threading.Event()
         self.keep_enclave = False
+        self.goes_on = False
+        """The enclave ends and the job does not: the next coordinator starts another enclave with its state."""
         self.restarts = 0
         """Enclaves in a row that did not come to run."""
         self.link: EnclaveLink | None = None
@@ -118,13 +120,19 @@ class Supervisor:
         self._leave([job_id], keep_enclaves=False)
 
     def stop(self, *, keep_enclaves: bool) -> None:
-        """Stop watching. Enclaves end and their jobs are closed, or all is left for the next coordinator."""
+        """Stop watching. Enclaves end, or all is left for the next coordinator.
+
+        A job whose enclave ends is closed, unless another one can go on with its state: to stop in order must
+        not cost the keys and counts that a crash leaves.
+        """
         with self._lock:
-            job_ids = list(self._watches)
+            watches = dict(self._watches)
         if not keep_enclaves:
-            for job_id in job_ids:
-                self._store.jobs.advance(job_id, JobEvent.CLOSED, detail="the coordinator was stopped")
-        self._leave(job_ids, keep_enclaves=keep_enclaves)
+            for job_id, watch in watches.items():
+                watch.goes_on = self._keeping.has_state(job_id)
+                if not watch.goes_on:
+                    self._store.jobs.advance(job_id, JobEvent.CLOSED, detail="the coordinator was stopped")
+        self._leave(list(watches), keep_enclaves=keep_enclaves)
 
     # --- The thread of one job --------------------------------------------------------------------------
 
@@ -144,7 +152,9 @@ class Supervisor:
         finally:
             if watch.link is not None:
                 watch.link.close()
-            if not watch.keep_enclave:
+            if watch.goes_on and self._store.jobs.get(job.job_id).is_living:
+                self._end_for_another(job.job_id, watch)
+            elif not watch.keep_enclave:
                 self._finish(job.job_id, event, detail, watch)
             with self._lock:
                 del self._watches[job.job_id]
@@ -166,14 +176,18 @@ class Supervisor:
         if watch.link is not None:
             watch.link.close()
             watch.link = None
-        job = self._advance(job_id, JobEvent.RESTARTED, watch, detail=GOES_ON)
         log.problem("job-restarted", job=job_id, detail=detail)
-        self._hears.restarting(job)
-        self._end_enclave(job)
+        self._end_for_another(job_id, watch)
         watch.ending.wait(_RESTART_PAUSE_S * watch.restarts)
         watch.restarts += 1
         watch.job = self._store.jobs.get(job_id)
         return watch.job
+
+    def _end_for_another(self, job_id: str, watch: _Watch) -> None:
+        """The enclave ends; the job is one that another enclave is to go on with."""
+        job = self._advance(job_id, JobEvent.RESTARTED, watch, detail=GOES_ON)
+        self._hears.restarting(job)
+        self._end_enclave(job)
 
     def _start(self, job: Job, watch: _Watch) -> None:
         """Until the enclave is bound: launch it if this has not been done, wait for it, bind it."""
@@ -315,7 +329,8 @@ def _require_launcher(name: str, jobs: list[Job]) -> None:
         if (job.is_living or job.address) and job.launcher != name:
             raise CannotServeError(
                 f"job {job.job_id} has an enclave of launcher {job.launcher}, got launcher {name}",
-                hint="start with the former launcher and stop in order, which ends its enclaves",
+                hint="start with the former launcher, close the jobs that go on with a state, and stop in order, "
+                "which ends all others",
             )
 
 

@@ -163,3 +163,28 @@ def test_an_enclave_that_is_lost_before_its_state_began_is_lost(running: Running
     job_id = waiting_job(running)
     living(running).die()
     eventually(lambda: job(running, job_id).state == messages.JOB_STATE_LOST)
+
+
+def test_a_coordinator_that_stops_in_order_leaves_the_job_to_the_next_one(tmp_path: Path) -> None:
+    with running_coordinator(tmp_path, enclave_class=StatefulEnclave) as first:
+        job_id = with_data(first)
+        calls.request_run(first.stub, job_id)
+        assert calls.ended_run(first.stub, job_id).state == messages.RUN_STATE_RELEASED
+        before = kept(first)
+    assert all(enclave.closed.is_set() for enclave in first.launcher.enclaves.values()), "its enclave ends"
+    with running_coordinator(tmp_path, enclave_class=StatefulEnclave) as next_one:
+        eventually(lambda: waits(next_one, job_id))
+        assert [record.removeprefix(b"record: ") for record in living(next_one).offered] == before
+        witnessed(next_one, job_id)
+        eventually(lambda: [slot.complete for slot in job(next_one, job_id).slots] == [True])
+        next_one.stub.CloseJob(messages.CloseJobRequest(request_id="close", job_id=job_id))
+        assert job(next_one, job_id).state == messages.JOB_STATE_CLOSED
+    with running_coordinator(tmp_path, enclave_class=StatefulEnclave) as last:
+        assert job(last, job_id).state == messages.JOB_STATE_CLOSED, "what somebody closed stays closed"
+
+
+def test_a_job_whose_state_never_began_ends_with_its_coordinator(tmp_path: Path) -> None:
+    with running_coordinator(tmp_path, enclave_class=StatefulEnclave) as first:
+        job_id = waiting_job(first)
+    with running_coordinator(tmp_path, enclave_class=StatefulEnclave) as next_one:
+        assert job(next_one, job_id).state == messages.JOB_STATE_CLOSED
