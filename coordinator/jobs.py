@@ -52,7 +52,7 @@ class RunState(StrEnum):
 
 MEANING: Final[dict[JobState, str]] = {
     JobState.STARTING: "the enclave is starting or being bound to the agreement",
-    JobState.WAITING: "the enclave waits for its state's key, or for witnesses: concordat job witness",
+    JobState.WAITING: "until the key of its state and the word of each witness have come",
     JobState.RUNNING: "the enclave is bound and takes datasets and runs",
     JobState.FAILED: "the enclave did not start or refused the agreement",
     JobState.LOST: "the enclave was lost and its keys with it: seal the dataset anew to a new job",

@@ -46,7 +46,7 @@ class _Watch:
         self.ending = threading.Event()
         self.keep_enclave = False
         self.goes_on = False
-        """The enclave ends and the job does not: the next coordinator starts another enclave with its state."""
+        """The enclave ends and the job does not: the next coordinator goes on with its state."""
         self.restarts = 0
         """Enclaves in a row that did not come to run."""
         self.link: EnclaveLink | None = None
@@ -329,8 +329,8 @@ def _require_launcher(name: str, jobs: list[Job]) -> None:
         if (job.is_living or job.address) and job.launcher != name:
             raise CannotServeError(
                 f"job {job.job_id} has an enclave of launcher {job.launcher}, got launcher {name}",
-                hint="start with the former launcher, close the jobs that go on with a state, and stop in order, "
-                "which ends all others",
+                hint="start with the former launcher, close the jobs with state, and stop in order, which "
+                "ends all others",
             )
 
 

@@ -47,7 +47,8 @@ _OF_THE_ENCLAVE: Final[dict[str, str]] = {
     "`concordat job budget` says what is left",
     Refusal.PRIVACY_SPENT: "an owner's privacy budget is used up; what was released can be fetched again, "
     "and more needs another agreement",
-    Refusal.NOT_APPROVED: "have this use approved by whom the agreement names: `concordat keys approve`",
+    Refusal.NOT_APPROVED: "write the use to a file (--prepare), have it approved by whom the agreement names "
+    "(`concordat keys approve`), and give it with --prepared and --approval",
     Refusal.NO_USES_LEFT: "the agreed number of uses or identifiers is used up: `concordat job budget`; "
     "more need another agreement",
     Refusal.NO_USES_NOW: "wait: the agreed number of uses in a day, a week or a month is used up; "
@@ -65,9 +66,10 @@ _OF_THE_COORDINATOR: Final[dict[str, str]] = {
     "command: what was acknowledged is kept",
     "coordinator/job-not-running": "wait if it is starting (`concordat job show`); if it is over, start "
     "another job, to which every party sends its dataset anew",
-    "coordinator/job-waiting": "it goes on when every witness has let the enclave take its state up: "
-    "`concordat job witness`, `concordat job show`; then give the command again",
-    "coordinator/job-not-waiting": "there is nothing to witness now: `concordat job show`",
+    "coordinator/job-waiting": "see what is missing: `concordat job show`; each witness that is: "
+    "`concordat job witness`. Then give the command again",
+    "coordinator/job-not-waiting": "if it is starting, give the command again in a minute; else there is "
+    "nothing to witness now: `concordat job show`",
     "coordinator/run-not-released": "wait if it is running; a run that was refused or lost has no result",
     "coordinator/out-of-order": _CONTINUES,
     "coordinator/stream-idle": _CONTINUES,

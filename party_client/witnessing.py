@@ -101,21 +101,16 @@ def make_statement(
     """
     if agreement.state is None or identity.id not in agreement.state.witnesses:
         raise WitnessError(
-            f"{identity.id} is no witness under this agreement",
-            hint="see who is: `concordat agreement show`",
+            f"{identity.id} is no witness under this agreement, expected {_named(agreement)}",
+            hint="leave it to them, or use the identity of one of them",
         )
+    _require_not_behind(proposal, memory)
     witnessed, known = memory.witnessed(), None
     before = _before(proposal, witnessed, decided)
     enclave_id = proposal.life
     if proposal.offered is not None and before is not None:
         enclave_id = proposal.offered.enclave_id
         seen = memory.newest(enclave_id)
-        if seen.sequence > proposal.offered.sequence:
-            raise StateBehindError(
-                f"the coordinator offers a state with {proposal.offered.sequence} entries, this client has "
-                f"seen entry {seen.sequence}",
-                hint="the operator holds back the newest part of it, or has lost it: ask for that",
-            )
         known = KnownState(enclave_id, before, seen.sequence, seen.head)
     unsealed = StateStatement(agreement.digest(), identity.id, proposal.life, known, b"")
     share = hpke.seal(
@@ -129,6 +124,24 @@ def make_statement(
     return Statement(signed, enclave_id, proposal.offered, 0 if known is None else known.sequence)
 
 
+def _named(agreement: Agreement) -> str:
+    return "nobody" if agreement.state is None else " or ".join(agreement.state.witnesses)
+
+
+def _require_not_behind(proposal: StateProposal, memory: StateMemory) -> None:
+    """First of all: what is missing from the ledger is known for sure, and no decision makes up for it."""
+    offered = proposal.offered
+    if offered is None:
+        return
+    seen = memory.newest(offered.enclave_id)
+    if seen.sequence > offered.sequence:
+        raise StateBehindError(
+            f"the coordinator offers a state up to entry {offered.sequence}, this client has seen entry "
+            f"{seen.sequence}",
+            hint="the operator holds back the newest part of it, or has lost it: ask for that",
+        )
+
+
 def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -> bytes | None:
     """The life that the statement is about: the last one in what was offered; None where a state begins."""
     offered = proposal.offered
@@ -138,8 +151,8 @@ def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -
         if last is not None and not decided.anew:
             raise StateBehindError(
                 f"the enclave would begin a state, and this client knows that of {last.enclave_id.hex()}",
-                hint="the operator has to offer that one; if it is lost or not wanted any more, --anew lets "
-                "one begin, in which every budget counts from the start",
+                hint="the operator has to offer that one; if it is lost or not wanted any more, --anew gives "
+                "it up for good and lets one begin, in which every budget counts from the start",
             )
         return None
     if last is None:
@@ -153,7 +166,8 @@ def _before(proposal: StateProposal, last: Witnessed | None, decided: Decided) -
         raise StateForkedError(
             f"the coordinator offers a state of enclave {offered.enclave_id.hex()}, this client knows one of "
             f"{last.enclave_id.hex()}",
-            hint="ask the operator for the right one",
+            hint="if you gave the offered one up (--anew), go on with the job of the other; if not, ask the "
+            "operator for the right one",
         )
     if offered.life != last.life and not decided.again:
         raise SecondLifeError(

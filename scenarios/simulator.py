@@ -5,9 +5,16 @@ The machine's own program does not import this: it starts once per enclave and n
 
 from __future__ import annotations
 
+import click
+
 from scenarios.kms.cli import group as kms
-from scenarios.machine.cli import group
+from scenarios.machine.cli import group as machine
 
-group.add_command(kms)
 
-__all__ = ["group"]
+@click.group("simulator")
+def group() -> None:
+    """Play the Nitro machine and KMS, SIMULATED: for trying things out without AWS."""
+
+
+for command in (*machine.commands.values(), kms):
+    group.add_command(command)

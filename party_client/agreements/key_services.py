@@ -85,9 +85,9 @@ def state_sentence(agreement: Agreement) -> str | None:
         return None
     says, witnesses = "say" if len(terms.witnesses) > 1 else "says", _listed(terms.witnesses)
     return (
-        f"an enclave's state (its keys, what it has counted) may be kept, sealed under a key of "
-        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}) together with {witnesses}; an enclave under "
-        f"this agreement takes data only when {witnesses} {says} which state is the latest"
+        f"an enclave's state (its keys, what it has counted) may outlive it: it opens with a key of "
+        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}) and a share of {witnesses}, all together; "
+        f"an enclave under this agreement takes data only when {witnesses} {says} which state is the latest"
     )
 
 
@@ -97,6 +97,11 @@ def _state_warnings(agreement: Agreement) -> Iterator[str]:
         yield (
             f"{terms.party} has the key of enclaves' state and is its only witness: with the coordinator it "
             "can open the state, and with that what was sealed to the enclave. Name a witness beside it."
+        )
+    if terms is not None and not is_aws(terms.kms):
+        yield (
+            f"The key service of enclaves' state is not AWS's own: {service_sentence(terms.kms)}. Whoever "
+            "runs it has that key; the shares of the witnesses are what is left to keep the state shut."
         )
 
 

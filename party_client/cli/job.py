@@ -28,6 +28,7 @@ from party_client.cli.options import identity_option, state_option
 from party_client.cli.present import console, emit, json_option, note, printable, say, table, warn
 from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
+from party_client.refusals import next_step
 from party_client.release_memory import require_not_older
 from protos.formats.limits import NONCE_BYTES
 from protos.release.history import AgreedReleases
@@ -65,7 +66,10 @@ def start(*, file: Path, no_wait: bool, connection: Connection, as_json: bool) -
             job = wait_until_running(coordinator, job.job_id)
     if job.missing_witnesses:
         missing = printable(", ".join(job.missing_witnesses))
-        note(f"its state waits for witnesses, by the coordinator's word: {missing}; concordat job witness")
+        note(
+            f"its state waits for witnesses, by the coordinator's word: {missing}; each of them: "
+            f"concordat job witness {printable(job.job_id)}"
+        )
     emit(as_json, facts(job), lambda out: out.print(printable(job.job_id)))
 
 
@@ -111,6 +115,8 @@ def list_jobs(*, connection: Connection, as_json: bool) -> None:
 @json_option
 def close(*, job_id: str, connection: Connection, as_json: bool) -> None:
     """End JOB and its enclave, with all keys and data in it.
+
+    A state that outlives its enclave ends with its job, too.
 
     \b
     Example:
@@ -243,15 +249,17 @@ def _render(job: Any, out: Console) -> None:
         f"agreement  {job['agreement']}",
     ]
     if job["missing_witnesses"]:
-        lines.append(f"witnesses  missing: {', '.join(job['missing_witnesses'])}")
+        missing = ", ".join(job["missing_witnesses"])
+        lines.append(f"witnesses  missing: {missing} (concordat job witness {job['job_id']})")
     for slot in job["datasets"]:
         lines.append(f"dataset    {slot['dataset']}: {'complete' if slot['complete'] else 'missing'}")
     for deposit in job["deposits"]:
         lines.append(f"deposit    {deposit['dataset']}, by {deposit['deposited_by']}: {deposit['said']}")
     for key in job["keys_wanted"]:
-        lines.append(
-            f"key        for {key['subject']}, from {key['endpoint']}: {key['said'] or 'not asked for yet'}"
-        )
+        wanted = f"key        for {key['subject']}, from {key['endpoint']}: "
+        lines.append(wanted + (key["said"] or "not asked for yet"))
+        if key["said"]:
+            lines.append(f"           {next_step(key['said'])}")
     say(out, "\n".join(lines))
 
 

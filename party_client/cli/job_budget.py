@@ -74,6 +74,8 @@ def budget(
         if left.privacy:
             columns = ["privacy budget of", "epsilon spent", "of", "left"]
             out.print(table(columns, left_rows(agreed.agreement, left.privacy)))
+        if agreed.agreement.state is not None:
+            say(out, f"state: {left.sequence:,} entries, remembered here: none may be missing after a loss")
         warn(out, root_warning(enclave.attestation.root))
 
     facts = {**_facts(left), "privacy": left_facts(agreed.agreement, left.privacy)}
@@ -98,6 +100,7 @@ def _key_rows(left: Budget) -> list[tuple[str, ...]]:
 
 def _facts(left: Budget) -> dict[str, Any]:
     return {
+        "entries": left.sequence,
         "at": datetime.fromtimestamp(left.at_s, UTC),
         "queries": {
             query.query: {

@@ -22,7 +22,7 @@ from protos.release.history import AgreedReleases
 @agreement_option
 @identity_option
 @click.option("--again", is_flag=True, help="The life that you witnessed last is gone, and wrote nothing.")
-@click.option("--anew", is_flag=True, help="Let a state begin although there is one: budgets start over.")
+@click.option("--anew", is_flag=True, help="Let a state begin and give up the one known: budgets start over.")
 @state_option
 @connection_options
 @trust_options
@@ -71,8 +71,8 @@ def witness(
         else:
             say(
                 out,
-                f"witnessed: the state of enclave {statement.enclave_id.hex()} may go on after "
-                f"{offered.sequence} entries, with all of the {statement.seen} that you have seen",
+                f"witnessed: the state of enclave {statement.enclave_id.hex()} may go on after entry "
+                f"{offered.sequence:,}, with everything up to entry {statement.seen:,}, the last that you have seen",
             )
 
     emit(as_json, facts, render)

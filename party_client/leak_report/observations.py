@@ -54,7 +54,7 @@ def observations(agreement: Agreement, query: Query, plan: Plan) -> tuple[Observ
     everybody = (*query.receivers, COORDINATOR)
     return (
         *(Observation("suppression", everybody, text) for text in _suppression(plan)),
-        Observation("earlier releases", everybody, _EARLIER if plan.noise is None else NOT_COMPARED),
+        Observation("earlier releases", everybody, _earlier(plan, agreement)),
         *(Observation("blank figures", query.receivers, text) for text in _blanks(plan)),
         Observation("order", query.receivers, _ORDER),
         Observation("number of rows", query.receivers, _rows(plan)),
@@ -68,6 +68,10 @@ def observations(agreement: Agreement, query: Query, plan: Plan) -> tuple[Observ
 _EARLIER: Final = (
     "A row is held back as well when its units differ from those of an earlier release by too few. So what "
     "leaves depends on what ran before, and a row that is missing now can be there in another enclave."
+)
+_EARLIER_WITH_STATE: Final = (
+    "A row is held back as well when its units differ from those of an earlier release by too few. So what "
+    "leaves depends on what ran before, also in the enclaves whose state this one took up."
 )
 _ORDER: Final = (
     "Rows leave in the ascending order of all their values: their order says nothing about the order of rows "
@@ -92,6 +96,12 @@ def _time(tick_s: int) -> str:
         f"When a run is asked for is not hidden. Its outcome is seen after a whole number of {tick_s:,} s, "
         "so that only a much longer run shows; who owns the machine sees how busy the enclave is meanwhile."
     )
+
+
+def _earlier(plan: Plan, agreement: Agreement) -> str:
+    if plan.noise is not None:
+        return NOT_COMPARED
+    return _EARLIER if agreement.state is None else _EARLIER_WITH_STATE
 
 
 def _suppression(plan: Plan) -> Iterator[str]:

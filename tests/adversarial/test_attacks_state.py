@@ -83,7 +83,7 @@ def test_attack_15_an_old_ledger_is_offered_and_a_witness_says_no(state: StateWo
     old = list(state.records)
     state.shown(first, state.run(first), "advertiser")
     second = offered(state, old)
-    with pytest.raises(StateBehindError, match=f"state with {len(old)} entries, this client has seen"):
+    with pytest.raises(StateBehindError, match=f"state up to entry {len(old)}, this client has seen"):
         state.statement(second, ADVERTISER)
     state.witness(second, PUBLISHER)
     with refused(Refusal.STATE_WANTED):
@@ -139,6 +139,17 @@ def test_attack_15_a_life_that_was_witnessed_is_left_out(state: StateWorld) -> N
         state.statement(third, ADVERTISER)
     with refused(Refusal.STATE_BEHIND):
         third.call(Op.WITNESS, said(state, third, known=known(state)))
+
+
+def test_attack_15_what_is_missing_from_the_ledger_is_said_before_anything_else(state: StateWorld) -> None:
+    """A person who is asked whether a life wrote nothing could say yes; this client knows that it did."""
+    state.ready()
+    old = list(state.records)
+    second = state.ready()
+    state.shown(second, state.run(second), "advertiser")
+    for decided in (Decided(), Decided(again=True)):
+        with pytest.raises(StateBehindError, match=f"state up to entry {len(old)}, this client has seen"):
+            state.statement(offered(state, old), ADVERTISER, decided)
 
 
 # --- 15: two at once ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from party_client.cli.main import cli
+from party_client.cli.main import CommandGroups, _first_line, cli
 
 WIDTH = 80
 GROUPS = (
@@ -46,6 +46,11 @@ def test_help_fits_a_terminal(path: str) -> None:
     usage, *lines = command.get_help(context).splitlines()
     assert [line for line in [usage, *lines] if len(line) > WIDTH] == []
     assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_every_group_says_in_a_line_what_it_is_for() -> None:
+    assert isinstance(cli, CommandGroups)
+    assert [name for name, entry in cli._entries.items() if not _first_line(entry)] == []
 
 
 @pytest.mark.parametrize("path", SINGLE)
