@@ -83,10 +83,11 @@ def state_sentence(agreement: Agreement) -> str | None:
     terms = agreement.state
     if terms is None:
         return None
-    says, witnesses = "say" if len(terms.witnesses) > 1 else "says", _listed(terms.witnesses)
+    witnesses, several = _listed(terms.witnesses), len(terms.witnesses) > 1
+    says, shares = ("say", "shares") if several else ("says", "share")
     return (
-        f"an enclave's state (its keys, what it has counted) may outlive it: it opens with a key of "
-        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}) and a share of {witnesses}, all together; "
+        f"an enclave's state (its keys, what it has counted) may outlive it: it opens only with a key of "
+        f"{terms.party}'s in KMS ({service_sentence(terms.kms)}) together with the {shares} of {witnesses}; "
         f"an enclave under this agreement takes data only when {witnesses} {says} which state is the latest"
     )
 

@@ -72,7 +72,8 @@ def witness(
             say(
                 out,
                 f"witnessed: the state of enclave {statement.enclave_id.hex()} may go on after entry "
-                f"{offered.sequence:,}, with everything up to entry {statement.seen:,}, the last that you have seen",
+                f"{offered.sequence:,}, with everything up to entry {statement.seen:,}, the last that you "
+                "have seen",
             )
 
     emit(as_json, facts, render)
