@@ -1,7 +1,8 @@
 """What the allowed runs of a query can show together, run by run.
 
 Each `Series` is one quantity over the number of runs, for a table or a chart; another rule that bounds runs
-or what they reveal is another series. Counts are of one enclave's life.
+or what they reveal is another series. Counts are of one enclave, or of all that go on with one
+state.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class RunBudget:
     """How often a query may run and what the runs add up to."""
 
     runs: int
-    """Of this query, in one enclave."""
+    """Of this query, `within` what is counted together."""
+    within: str
+    """`in one enclave`, or what else counts as one."""
     choices: int
     """Different ways in which one run can choose its parameters."""
     different_results: int
@@ -52,6 +55,7 @@ def run_budget(agreement: Agreement, query: Query, plan: Plan) -> RunBudget:
     different = runs if plan.noise is not None else min(runs, choices)
     return RunBudget(
         runs=runs,
+        within=counted_together(agreement),
         choices=choices,
         different_results=different,
         series=(
@@ -60,6 +64,11 @@ def run_budget(agreement: Agreement, query: Query, plan: Plan) -> RunBudget:
         ),
         sentences=tuple(_sentences(agreement, query, plan, different)),
     )
+
+
+def counted_together(agreement: Agreement) -> str:
+    """Through what runs are counted together."""
+    return "in one enclave" if agreement.state is None else "in all enclaves of one state"
 
 
 def _exact_series(runs: int, choices: int) -> Iterator[Series]:
@@ -96,7 +105,8 @@ def _sentences(agreement: Agreement, query: Query, plan: Plan, different: int) -
     if windows := window_sentences(query):
         yield f"Of these runs there may be {' and '.join(windows)}: that spreads them, and adds none."
     if sum(item.max_runs for item in agreement.queries) > agreement.limits.max_runs:
-        yield f"Of all queries together there may be {agreement.limits.max_runs:,} in one enclave."
+        together = counted_together(agreement)
+        yield f"Of all queries together there may be {agreement.limits.max_runs:,} {together}."
     yield _another_enclave(agreement, plan)
 
 

@@ -13,6 +13,7 @@ from party_client.agreements.keys_text import KeyCheck
 from party_client.agreements.releases import MEANINGS
 from party_client.leak_report import LeakReport
 from party_client.leak_report.grants import ColumnGrants, DatasetGrants
+from party_client.leak_report.run_budget import counted_together
 from party_client.pages import svg
 from party_client.pages.document import bullets, code, facts, listed, page, section, table
 from party_client.pages.markup import Child, Markup, element
@@ -72,7 +73,7 @@ def _opening(report: LeakReport) -> Markup:
                 ("Signed by all of", listed([party.id for party in agreement.parties])),
                 ("Valid from", time_text(agreement.valid_from_s)),
                 ("Valid until", time_text(agreement.valid_until_s)),
-                ("Runs of all queries", f"{agreement.limits.max_runs:,} in one enclave"),
+                ("Runs of all queries", f"{agreement.limits.max_runs:,} {counted_together(agreement)}"),
                 ("Runs in", bullets(releases, "bare")),
                 ("Other code is accepted by", check.releases_changed_by),
                 ("Digest of the agreement", element("code", {"class": "digest"}, agreement.digest().hex())),

@@ -29,7 +29,10 @@ def query_section(query: QueryReport, owners: Mapping[str, int]) -> Markup:
                     ("Asked by", listed(found.run_by)),
                     ("Received by", listed(found.receivers)),
                     ("A run may choose", chosen),
-                    ("Runs at most", "; ".join([f"{query.budget.runs:,} in one enclave", *found.windows])),
+                    (
+                        "Runs at most",
+                        "; ".join([f"{query.budget.runs:,} {query.budget.within}", *found.windows]),
+                    ),
                 ]
             ),
             _part(name, "flow", "Whose columns flow where", _flow(query, owners)),
@@ -137,8 +140,8 @@ def _suppression(query: QueryReport, owners: Mapping[str, int]) -> Markup:
 def _budget(query: QueryReport) -> list[Child]:
     ways = "in one way" if query.budget.choices == 1 else f"in {query.budget.choices:,} ways"
     caption = (
-        f"Over the runs of one enclave. One run can be chosen {ways}, so all runs together have at most "
-        f"{query.budget.different_results:,} different results."
+        f"Over the runs {query.budget.within}. One run can be chosen {ways}, so all runs together have at "
+        f"most {query.budget.different_results:,} different results."
     )
     picture = run_budget_picture(query.budget, query.check.id)
     shown = figure(picture, caption, f"Charts of the runs of query {query.check.id}")

@@ -111,7 +111,7 @@ footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid var(--line);
   h1 { font-size: 1.6rem; }
   h2 { font-size: 1.28rem; margin-top: 44px; }
   figure { padding: 12px; margin-left: -4px; margin-right: -4px; }
-  .facts { grid-template-columns: 1fr; }
+  .facts { grid-template-columns: minmax(0, 1fr); }
   table:not(.matrix) thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; }
   table:not(.matrix), table:not(.matrix) tbody, table:not(.matrix) tr, table:not(.matrix) th,
   table:not(.matrix) td { display: block; border: 0; padding: 0; text-align: left; }

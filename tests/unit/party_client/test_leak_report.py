@@ -124,6 +124,18 @@ def test_windows_and_shared_runs_are_said(tmp_path: Path) -> None:
     assert "there may be 10 in one enclave" in said
 
 
+def test_where_a_state_goes_on_nothing_is_said_to_be_of_one_enclave(tmp_path: Path) -> None:
+    kms = 'kms = { account = "111122223333", region = "eu-central-1", role = "enclave" }'
+    state = f'[state]\nparty = "airline"\nwitnesses = ["airline"]\n{kms}\n\n'
+    changes = {"max_runs = 5\n": "max_runs = 50\n", "[[queries]]": f"{state}[[queries]]"}
+    query = written(tmp_path, changes)
+    assert query.budget.within == "in all enclaves of one state"
+    assert "there may be 10 in all enclaves of one state" in " ".join(query.budget.sentences)
+    (earlier,) = [seen.sentence for seen in query.observations if seen.topic == "earlier releases"]
+    assert "also in the enclaves whose state this one took up" in earlier
+    assert "another enclave" not in earlier
+
+
 def test_every_use_of_a_column_is_in_the_flow(tmp_path: Path) -> None:
     changes = {"AVG(f.delay)": "AVG(CASE WHEN f.year > 2000 THEN f.delay END)"}
     query = written(tmp_path, changes)
