@@ -34,6 +34,8 @@ SAID = {
     ],
 }
 """What everybody of a scenario finds out, in words of its notes."""
+SLOW = {"offline-parties"}
+"""Those that take a minute."""
 PLAY = (sys.executable, "-m", "party_client.cli.main", "scenario")
 
 
@@ -50,7 +52,12 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=sorted(SCENARIOS))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(SCENARIOS)
+    ],
+)
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The folder of a scenario that has come to its end, and what it says about itself."""
     folder = tmp_path_factory.mktemp(request.param) / "kept"

@@ -104,6 +104,7 @@ def test_an_old_ledger_is_refused_and_the_current_one_continues(made: StatePremi
     assert made.runs_left() == 2
 
 
+@pytest.mark.slow
 def test_whatever_is_killed_when_nothing_is_lost_and_nothing_charged_twice(made: StatePremises) -> None:
     made.start()
     made.restart_coordinator()  # while a state waits to begin
