@@ -222,7 +222,7 @@ def test_check_tells_bad_rows_and_sends_nothing(stack: Stack, concordat: Command
 def test_ctrl_c_leaves_an_upload_that_the_same_command_continues(
     stack: Stack, concordat: Command, job: str
 ) -> None:
-    rows = 300_000
+    rows = 900_000
     frame = pd.DataFrame({"email": [f"p{row}@{'example' * 12}.org" for row in range(rows)], "amount": 1})
     frame.to_csv(stack.folder / "large.csv", index=False)
     words = [
