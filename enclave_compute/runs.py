@@ -158,12 +158,13 @@ class Runs:
         if request.requested_by != asker.id:
             raise RefusedError(Refusal.NOT_ALLOWED, "asked in the name of somebody else")
         now_s = self._clock.now_s()
-        left = tuple(
-            QueryBudget(query.id, self._ledger.left(query, now_s=now_s)) for query in agreement.queries
-        )
-        spent = self._ledger.privacy_left()
-        keys = tuple(KeyBudget(key.id, self._key_ledger.left(key, now_s=now_s)) for key in agreement.keys)
-        last = self._ledger.last_entry()
+        with self._ledger.alone():  # no run is written down meanwhile
+            left = tuple(
+                QueryBudget(query.id, self._ledger.left(query, now_s=now_s)) for query in agreement.queries
+            )
+            spent = self._ledger.privacy_left()
+            keys = tuple(KeyBudget(key.id, self._key_ledger.left(key, now_s=now_s)) for key in agreement.keys)
+            last = self._ledger.last_entry()
         place = request.nonce, self._bound.digest, self._keys.enclave_id, now_s
         answer = Budget(*place, left, spent, keys, *last)
         return cose.sign(answer.encode(), typ=BUDGET_LABEL, key=self._keys.signing)

@@ -60,7 +60,10 @@ class Statement:
     """A statement, signed, and what it lets go on."""
 
     signed: bytes
+    enclave: VerifiedEnclave
+    """The life that it lets go on."""
     enclave_id: bytes
+    """Of the enclave whose state it is."""
     offered: OfferedState | None
     """None: a state begins."""
     seen: int
@@ -121,7 +124,7 @@ def make_statement(
     statement = StateStatement(agreement.digest(), identity.id, proposal.life, known, share)
     memory.will_witness(Witnessed(enclave_id, proposal.life, before), last=witnessed)
     signed = cose.sign(statement.encode(), typ=STATEMENT_LABEL, key=identity.signing_key)
-    return Statement(signed, enclave_id, proposal.offered, 0 if known is None else known.sequence)
+    return Statement(signed, enclave, enclave_id, proposal.offered, 0 if known is None else known.sequence)
 
 
 def _named(agreement: Agreement) -> str:

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 
 from enclave_compute.errors import RefusedError
 from protos.formats.calls import Refusal
+from protos.formats.kms import KeyService
 from protos.formats.state import KnownState, OfferedState, StateRecord
 
 
 class Offered:
     """Records of one state, from the first on. Not thread-safe."""
 
-    def __init__(self, agreement_digest: bytes) -> None:
+    def __init__(self, agreement_digest: bytes, service: KeyService) -> None:
+        """`service`: where the key of every state under the agreement is."""
         self._agreement_digest = agreement_digest
+        self._service = service
         self.records: list[StateRecord] = []
 
     def add_untrusted(self, message: bytes) -> bool:
@@ -29,6 +32,7 @@ class Offered:
         record = StateRecord.decode_untrusted(message)
         if record.agreement_digest != self._agreement_digest:
             raise RefusedError(Refusal.WRONG_PLACE, "a record of another agreement")
+        self._service.require_key_arn(record.kms_key)
         if record in self.records[record.sequence - 1 : record.sequence]:
             return False
         if record.sequence == 1:

@@ -101,7 +101,7 @@ class TakingUp:
         self._errands = errands
         self._on_taken_up = on_taken_up
         self._lock = threading.Lock()
-        self._offered = Offered(agreement.digest())
+        self._offered = Offered(agreement.digest(), terms.kms)
         self._statements: dict[str, _Statement] = {}
         self._key: KeyAnswer | None = None
         self._is_taken_up = False
@@ -232,8 +232,6 @@ class TakingUp:
 
 def _key_request(agreement: Agreement, terms: StateTerms, first: StateRecord | None) -> KeyRequest:
     """For the key of a state that begins, or of the one whose first record this is."""
-    if first is not None:
-        terms.kms.require_key_arn(first.kms_key)
     return KeyRequest(
         operation="GenerateDataKey" if first is None else "Decrypt",
         service=terms.kms,

@@ -11,8 +11,8 @@ from rich.console import Console
 from party_client.cli.agreed import agreement_option
 from party_client.cli.connection import Connection, connect, connection_options
 from party_client.cli.options import identity_option, state_option
-from party_client.cli.present import emit, json_option, say
-from party_client.cli.trust import Trust, trust_options
+from party_client.cli.present import emit, json_option, say, warn
+from party_client.cli.trust import Trust, root_warning, trust_options
 from party_client.identity import Identity
 from protos.release.history import AgreedReleases
 
@@ -57,12 +57,13 @@ def witness(
     with connect(connection, identity_id=identity.id) as coordinator:
         client = Client(coordinator, identity, roots=trust.anchors(), state=state)
         statement = client.witness(job_id, agreed, decided=Decided(again=again, anew=anew))
-    offered = statement.offered
+    offered, warning = statement.offered, root_warning(statement.enclave.attestation.root)
     facts: dict[str, Any] = {
         "enclave": statement.enclave_id,
         "begins": offered is None,
         "entries": 0 if offered is None else offered.sequence,
         "entries_seen": statement.seen,
+        "warning": warning,
     }
 
     def render(out: Console) -> None:
@@ -75,5 +76,6 @@ def witness(
                 f"{offered.sequence:,}, with everything up to entry {statement.seen:,}, the last that you "
                 "have seen",
             )
+        warn(out, warning)
 
     emit(as_json, facts, render)

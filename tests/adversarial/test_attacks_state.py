@@ -247,7 +247,12 @@ def test_attack_15_records_with_a_gap_in_another_order_or_of_another_agreement(s
     enclave.call(Op.RESTORE, state.records[0])
     with refused(Refusal.OUT_OF_ORDER):
         enclave.call(Op.RESTORE, state.records[2])
-    record = StateRecord.decode_untrusted(state.records[1])
+    foreign = KEY_ARN.replace("111122223333", "999999999999")
+    first = replace(StateRecord.decode_untrusted(state.records[0]), kms_key=foreign)
+    with refused(Refusal.MALFORMED):
+        enclave.call(Op.RESTORE, first.encode())
+    enclave.call(Op.RESTORE, state.records[1])  # what was offered before still is
+    record = StateRecord.decode_untrusted(state.records[2])
     for changed, refusal in (
         (replace(record, agreement_digest=bytes(48)), Refusal.WRONG_PLACE),
         (replace(record, enclave_id=bytes(16)), Refusal.STATE_FORKED),

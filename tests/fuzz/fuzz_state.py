@@ -14,6 +14,7 @@ from protos.formats.errors import FormatError
 from protos.formats.state import LedgerEvent, StateProposal, StateRecord, StateStatement
 from tests.conformance.formats import sample_state, samples
 from tests.conformance.formats.refused import messages_of
+from tests.conformance.formats.sample_kms import KEY_SERVICE
 from tests.fuzz.runner import run
 
 SEEDS = messages_of("ledger-event", "state-content", "state-record", "state-proposal", "state-statement")
@@ -33,7 +34,7 @@ def one_input(data: bytes) -> None:
     for read in READERS:
         with contextlib.suppress(FormatError):
             assert read(data).encode() == data
-    offered = Offered(samples.agreement().digest())
+    offered = Offered(samples.agreement().digest(), KEY_SERVICE)
     with contextlib.suppress(FormatError, RefusedError):
         offered.add_untrusted(data)
         offered.add_untrusted(data)

@@ -16,6 +16,7 @@ from enclave_compute.state.journal import Journal
 from enclave_compute.state.offered import Offered
 from protos.formats.errors import FormatError
 from protos.formats.state import NOTHING_YET, LedgerEvent, StateRecord
+from tests.conformance.formats.sample_kms import KEY_SERVICE, KMS_KEY
 from tests.property.formats_strategies import edited
 
 AGREEMENT, ENCLAVE = b"a" * 48, b"e" * 16
@@ -25,7 +26,7 @@ ENTRIES = 5
 
 def extended(records: list[bytes], head: bytes, life: bytes, count: int) -> tuple[list[bytes], bytes]:
     """`records` and `count` more of a life; the head after them."""
-    place = StateRecord(AGREEMENT, ENCLAVE, life, len(records) + 1, "arn", b"blob", b"")
+    place = StateRecord(AGREEMENT, ENCLAVE, life, len(records) + 1, KMS_KEY, b"blob", b"")
     journal, first = Journal(place, KEY), len(records)
     for number in range(first + 1, first + count + 1):
         event = LedgerEvent(AGREEMENT, ENCLAVE, number, head, "accepted", f"d{number}", life * 3)
@@ -45,7 +46,7 @@ def branches() -> tuple[list[bytes], list[bytes]]:
 
 def taken_up(records: Sequence[bytes]) -> list[bytes]:
     """The entries that an enclave goes on with. Raises what it refuses with."""
-    offered = Offered(AGREEMENT)
+    offered = Offered(AGREEMENT, KEY_SERVICE)
     for record in records:
         offered.add_untrusted(record)
     contents = [KEY.open_untrusted(record) for record in offered.records]
