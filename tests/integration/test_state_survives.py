@@ -37,6 +37,7 @@ def test_a_killed_enclave_is_followed_by_one_that_knows_what_it_knew(made: State
     assert list(made.job().missing_witnesses) == ["advertiser", "publisher"]
     said = made.witness_by_command("publisher")
     assert (said["begins"], said["entries"], said["entries_seen"]) == (False, 4, 4)
+    assert said["warning"]  # of a root that is not AWS's
     assert list(made.job().missing_witnesses) == ["advertiser"]
     made.witness("advertiser")
     made.until_state(wire.JOB_STATE_RUNNING)
